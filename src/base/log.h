@@ -1,0 +1,29 @@
+/* The log: one line per event on standard error (or the file of -E): time, level, tunnel, what, why. Never a secret.
+ * text: `2026-11-22T21:00:00.123Z info  xp-mode: up: 2 forwards via me@macbook`
+ * json: {"time":"...","level":"info","tunnel":"xp-mode","message":"..."}
+ * Any thread may log; lines never interleave. */
+#ifndef HOLDFAST_BASE_LOG_H
+#define HOLDFAST_BASE_LOG_H
+
+enum log_level { LOG_LEVEL_ERROR = 0, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
+enum log_format { LOG_FORMAT_TEXT = 0, LOG_FORMAT_JSON };
+
+/* Sets where and what: `path` NULL is standard error. Returns 0, or a negative libuv status when the file does not open. */
+int log_open(const char *path, enum log_level level, enum log_format format);
+void log_close(void);
+enum log_level log_get_level(void);
+/* Parses "error", "warning", "info", "debug", "trace"; returns 0 or -1. */
+int log_level_parse(const char *word, enum log_level *out);
+int log_format_parse(const char *word, enum log_format *out);
+
+/* Logs one line. `tunnel` may be NULL (then the program speaks). Control characters in the message are escaped. */
+void log_line(enum log_level level, const char *tunnel, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#define log_error(tunnel, ...) log_line(LOG_LEVEL_ERROR, (tunnel), __VA_ARGS__)
+#define log_warning(tunnel, ...) log_line(LOG_LEVEL_WARNING, (tunnel), __VA_ARGS__)
+#define log_info(tunnel, ...) log_line(LOG_LEVEL_INFO, (tunnel), __VA_ARGS__)
+#define log_debug(tunnel, ...) log_line(LOG_LEVEL_DEBUG, (tunnel), __VA_ARGS__)
+#define log_trace(tunnel, ...) log_line(LOG_LEVEL_TRACE, (tunnel), __VA_ARGS__)
+
+#endif

@@ -1,0 +1,25 @@
+/* Definitions: YAML files to a set of tunnel specs, every error with FILE:LINE:COL (DESIGN section 6). */
+#ifndef HOLDFAST_CONFIG_CONFIG_H
+#define HOLDFAST_CONFIG_CONFIG_H
+
+#include "tunnel/spec.h"
+
+struct config {
+    struct tunnel_spec *tunnels; /* in the order of the files */
+    size_t tunnel_count;
+};
+
+/* All errors of a load, in file order, each one line "FILE:LINE:COL: path.to.key: sentence". */
+struct config_errors {
+    char **lines;
+    size_t count;
+};
+
+/* Loads files and directories (a directory means its *.yaml in name order) into `out`. Either everything is valid and
+ * OK is returned, or `out` is empty, `errors` has at least one line, and ERR_DEFINITION (or ERR_IO) is returned.
+ * `paths` empty means the default place (platform_default_definitions). */
+enum err config_load(const char *const *paths, size_t path_count, struct config *out, struct config_errors *errors);
+void config_deinit(struct config *config);
+void config_errors_deinit(struct config_errors *errors);
+
+#endif

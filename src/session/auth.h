@@ -1,0 +1,36 @@
+/* Authentication of one session (RFC 4252): agent keys, identity files, and what a terminal can be asked for.
+ * Room-internal. Key decryption, agent traffic and prompts run on a worker thread: while `lend` is in force the worker alone
+ * owns the LIBSSH2_SESSION and its two buffers, and the loop touches neither. */
+#ifndef HOLDFAST_SESSION_AUTH_H
+#define HOLDFAST_SESSION_AUTH_H
+
+#include <libssh2.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "session/spec.h"
+
+struct auth;
+
+struct auth_hooks {
+    void (*lend)(void *arg);      /* a worker begins to use the session */
+    void (*give_back)(void *arg); /* it is the loop's again: send what it wrote, offer what came */
+    /* Exactly once after auth_start, on the loop: OK, ERR_AUTH (the message names what was tried and what the peer offers),
+     * ERR_CLOSED/ERR_PROTOCOL for a session that broke, ERR_CANCELLED. Never called while lent. */
+    void (*done)(void *arg, enum err result, const struct err_info *why);
+    void *arg;
+};
+
+/* `spec` must outlive it; `log_name` for the log. NULL: out of memory. */
+struct auth *auth_new(uv_loop_t *loop, LIBSSH2_SESSION *ssh, const struct host_spec *spec, bool interactive,
+                      const char *log_name, const struct auth_hooks *hooks);
+void auth_start(struct auth *auth);
+/* More input has come, or the session was given back with input waiting: go on. Ignored while lent. */
+void auth_input(struct auth *auth);
+/* Completes with ERR_CANCELLED, as soon as a running worker has returned. */
+void auth_cancel(struct auth *auth);
+/* After `done` (may be called inside it). */
+void auth_free(struct auth *auth);
+
+#endif

@@ -1,0 +1,58 @@
+/* One tunnel: one SSH session to one host, its forwards, and the state machine that brings them back (DESIGN section 7).
+ * All calls on the loop's thread. */
+#ifndef HOLDFAST_TUNNEL_TUNNEL_H
+#define HOLDFAST_TUNNEL_TUNNEL_H
+
+#include <uv.h>
+
+#include "base/err.h"
+#include "tunnel/spec.h"
+
+enum tunnel_state {
+    TUNNEL_STOPPED = 0,
+    TUNNEL_RESOLVING,
+    TUNNEL_CONNECTING,
+    TUNNEL_HANDSHAKING,
+    TUNNEL_AUTHENTICATING,
+    TUNNEL_BINDING,
+    TUNNEL_UP,
+    TUNNEL_DEGRADED,
+    TUNNEL_WAITING,
+    TUNNEL_FAILED
+};
+
+struct tunnel;
+
+struct tunnel_events {
+    /* After each change of state (already logged). `why` is NULL where nothing failed. */
+    void (*on_state)(void *arg, struct tunnel *tunnel, enum tunnel_state state, const struct err_info *why);
+    /* All forwards of this attempt are up, for the `up:` lines; called at each entry of TUNNEL_UP. */
+    void (*on_up)(void *arg, struct tunnel *tunnel);
+    /* Exactly once after tunnel_stop: the tunnel holds no handle any more and may be freed. */
+    void (*on_stopped)(void *arg, struct tunnel *tunnel);
+    void *arg;
+};
+
+/* Creates a stopped tunnel with its own copy of `spec`. Returns NULL when out of memory. */
+struct tunnel *tunnel_new(uv_loop_t *loop, const struct tunnel_spec *spec, const struct tunnel_events *events);
+/* Binds the -L listeners and begins connecting. Completes by on_state. */
+void tunnel_start(struct tunnel *tunnel);
+/* Stops: accepts nothing new, cancels remote forwards, lets channels finish for up to `grace_ms`, disconnects, then
+ * on_stopped. A second call with a shorter grace shortens it; 0 ends at once. */
+void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms);
+/* Only after on_stopped, or before tunnel_start. */
+void tunnel_free(struct tunnel *tunnel);
+
+enum tunnel_state tunnel_get_state(const struct tunnel *tunnel);
+const char *tunnel_state_name(enum tunnel_state state);
+const struct tunnel_spec *tunnel_get_spec(const struct tunnel *tunnel);
+/* True once the tunnel has been up since tunnel_start. */
+bool tunnel_has_been_up(const struct tunnel *tunnel);
+/* The last failure (code OK when there was none). Owned by the tunnel. */
+const struct err_info *tunnel_last_error(const struct tunnel *tunnel);
+/* True when the last failure makes further attempts pointless for a one-line tunnel that was never up. */
+bool tunnel_is_hopeless(const struct tunnel *tunnel);
+/* The port a remote or local forward really has, 0 when it is not bound. */
+uint16_t tunnel_forward_bound_port(const struct tunnel *tunnel, size_t forward_index);
+
+#endif
