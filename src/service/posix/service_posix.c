@@ -1,0 +1,83 @@
+/* SIGTERM and SIGINT stop; SIGHUP opens the log again, unless it says that the terminal we were started at has gone:
+ * then we end, as ssh does. */
+#include <signal.h>
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "platform/platform.h"
+#include "service/posix/notify.h"
+#include "service/service.h"
+#include "service/service_common.h"
+
+static const int signal_numbers[] = {SIGTERM, SIGINT, SIGHUP};
+#define SIGNALS (sizeof signal_numbers / sizeof signal_numbers[0])
+
+struct posix_service {
+    struct supervisor *supervisor;
+    uv_signal_t signals[SIGNALS];
+    size_t open_count;
+    bool ends_with_terminal; /* we were started at a terminal, and not under nohup */
+};
+
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && (action.sa_flags & SA_SIGINFO) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct posix_service *service = handle->data;
+    if (number == SIGHUP && !(service->ends_with_terminal && !platform_has_terminal())) {
+        log_reopen();
+        log_info(NULL, "SIGHUP: the log has been opened again");
+        return;
+    }
+    log_info(NULL, "%s: asked to stop",
+             number == SIGTERM  ? "SIGTERM"
+             : number == SIGINT ? "SIGINT"
+                                : "the terminal is gone");
+    notify_service_manager("STOPPING=1");
+    service_request_stop(service->supervisor);
+}
+
+static int listen_for_signals(void *arg, uv_loop_t *loop, struct supervisor *supervisor)
+{
+    struct posix_service *service = arg;
+    service->supervisor = supervisor;
+    for (size_t i = 0; i < SIGNALS; i++) {
+        uv_signal_t *handle = &service->signals[i];
+        int status = uv_signal_init(loop, handle);
+        if (status != 0)
+            return status;
+        service->open_count++;
+        handle->data = service;
+        status = uv_signal_start(handle, on_signal, signal_numbers[i]);
+        if (status != 0)
+            return status;
+        uv_unref((uv_handle_t *)handle);
+    }
+    return 0;
+}
+
+static void on_ready(void *arg)
+{
+    (void)arg;
+    notify_service_manager("READY=1");
+}
+
+static void unlisten(void *arg)
+{
+    struct posix_service *service = arg;
+    for (size_t i = 0; i < service->open_count; i++)
+        uv_close((uv_handle_t *)&service->signals[i], NULL);
+    service->open_count = 0;
+}
+
+int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options)
+{
+    struct posix_service service = {.ends_with_terminal = !is_ignored(SIGHUP) && platform_has_terminal()};
+    struct service_hooks hooks = {
+        .listen = listen_for_signals, .on_ready = on_ready, .unlisten = unlisten, .arg = &service};
+    return service_run_with(specs, count, options, &hooks);
+}

@@ -1,0 +1,27 @@
+/* What the service of each system has in common: the loop and the supervisor on it. Room-internal. */
+#ifndef HOLDFAST_SERVICE_SERVICE_COMMON_H
+#define HOLDFAST_SERVICE_SERVICE_COMMON_H
+
+#include <uv.h>
+
+#include "supervisor/supervisor.h"
+
+/* How one system tells us to stop, and wants to be told how we are. `arg` goes to each. */
+struct service_hooks {
+    /* Begins to listen for requests on `loop`, with handles that do not keep the loop running (uv_unref). 0 or a libuv
+     * status. */
+    int (*listen)(void *arg, uv_loop_t *loop, struct supervisor *supervisor);
+    /* The tunnels have been started. May be NULL. */
+    void (*on_ready)(void *arg);
+    /* Closes what `listen` opened, as far as it got. */
+    void (*unlisten)(void *arg);
+    void *arg;
+};
+
+/* service_run of service.h with the hooks of one system. */
+int service_run_with(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options,
+                     const struct service_hooks *hooks);
+/* A request to stop: the first is graceful, the second at once. On the loop. */
+void service_request_stop(struct supervisor *supervisor);
+
+#endif
