@@ -11,12 +11,16 @@ enum log_format { LOG_FORMAT_TEXT = 0, LOG_FORMAT_JSON };
 /* Sets where and what: `path` NULL is standard error. Returns 0, or a negative libuv status when the file does not open. */
 int log_open(const char *path, enum log_level level, enum log_format format);
 void log_close(void);
+/* Opens the file of log_open again, under its name, for log rotation (SIGHUP). When that fails the old file is kept and
+ * told about it. Does nothing for standard error. */
+void log_reopen(void);
 enum log_level log_get_level(void);
 /* Parses "error", "warning", "info", "debug", "trace"; returns 0 or -1. */
 int log_level_parse(const char *word, enum log_level *out);
 int log_format_parse(const char *word, enum log_format *out);
 
-/* Logs one line. `tunnel` may be NULL (then the program speaks). Control characters in the message are escaped. */
+/* Logs one line. `tunnel` may be NULL (then the program speaks: "holdfast:" in text, null in JSON). Control characters and
+ * bytes that are not UTF-8 are escaped; a message over 4 KiB is cut and ends in "...". */
 void log_line(enum log_level level, const char *tunnel, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

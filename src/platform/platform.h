@@ -9,7 +9,8 @@
 
 #include "base/err.h"
 
-/* Once, first thing in main: ignore SIGPIPE, raise the descriptor limit to the hard one, set the console to UTF-8. */
+/* Once, first thing in main: ignore SIGPIPE, see that descriptors 0 to 2 are open, raise the descriptor limit to the hard
+ * one, set the console to UTF-8. */
 void platform_init(void);
 
 /* All paths below are heap strings, NULL when out of memory or unknowable. */
@@ -20,9 +21,10 @@ char *platform_ssh_dir(void);
 /* Where `run` and `check` look without -c: /etc/holdfast when root or a service, else $XDG_CONFIG_HOME/holdfast; on Windows
  * %ProgramData%\holdfast or %APPDATA%\holdfast. */
 char *platform_default_definitions(void);
-/* /var/lib/holdfast for root, else $XDG_STATE_HOME/holdfast; created (mode 0700) when missing. */
+/* /var/lib/holdfast for root, else $XDG_STATE_HOME/holdfast; %ProgramData%\holdfast\state for a service of Windows, else
+ * %LOCALAPPDATA%\holdfast\state; created (mode 0700) when missing. */
 char *platform_state_dir(struct err_info *info);
-/* True for an absolute path of this system; expands a leading "~/" and %d/%h-free text only. */
+/* True for an absolute path of this system; nothing is expanded. */
 bool platform_path_is_absolute(const char *path);
 /* `path` as seen from directory `dir` (returned as is when absolute; a leading ~/ is the home directory). */
 char *platform_path_resolve(const char *dir, const char *path);
@@ -32,20 +34,25 @@ char *platform_path_resolve(const char *dir, const char *path);
 void platform_tcp_user_timeout(const uv_tcp_t *tcp, unsigned timeout_ms);
 /* Bounds unsent bytes in the kernel (TCP_NOTSENT_LOWAT) where the system has it. Best effort. */
 void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes);
-/* Number of open descriptors or handles and the limit, for messages; 0 when unknown. */
+/* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
 
 /* Asks on the terminal (/dev/tty or the console) with echo off or on. Blocking: from a worker thread only. Heap string
  * that the caller wipes and frees. ERR_UNSUPPORTED when there is no terminal, ERR_CANCELLED on end of input. */
 enum err platform_terminal_ask(const char *prompt, bool echo, char **out_answer, struct err_info *info);
 bool platform_has_terminal(void);
+/* Ends a question that is waiting for its answer, and all later ones, with ERR_CANCELLED. Any thread; for a process that
+ * has been asked to stop. */
+void platform_terminal_cancel(void);
 /* Overwrites secrets; not optimised away. */
 void platform_wipe(void *data, size_t len);
 
-/* Checks that only the owner can read the private key file. OK, or ERR_IO with what to run to mend it. */
+/* Checks that only the owner can read the private key file, as ssh does: a file of ours that others can read is refused,
+ * one of another owner is that owner's affair. OK, or ERR_IO with what to run to mend it. */
 enum err platform_key_file_check(const char *path, struct err_info *info);
 
-/* An exclusive lock file holding our pid; ERR_BUSY with the holder's pid in the message. The lock ends with the process. */
+/* An exclusive lock file holding our pid. ERR_BUSY when somebody has it, with the message "already kept by process 1234" to
+ * be put after a subject. The lock ends with the process; releasing it removes the file. `lock` may be NULL. */
 struct platform_lock;
 enum err platform_lock_take(const char *path, struct platform_lock **out, struct err_info *info);
 void platform_lock_release(struct platform_lock *lock);

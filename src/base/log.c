@@ -1,0 +1,334 @@
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "base/duration.h"
+
+#define MESSAGE_CAP_BYTES 4096
+#define NAME_CAP_BYTES 256
+/* The longest escape is six bytes for one ("\u001b"), and time, level and JSON's words take the rest. */
+#define LINE_CAP_BYTES ((MESSAGE_CAP_BYTES + NAME_CAP_BYTES) * 6 + 256)
+#define STDERR_FD 2
+
+/* One line in the making; appending stops at the end of `bytes`. */
+struct line {
+    char bytes[LINE_CAP_BYTES];
+    size_t len;
+};
+
+static struct {
+    uv_once_t once;
+    uv_mutex_t lock; /* guards all below but `level` */
+    atomic_int level;
+    enum log_format format;
+    uv_file file;
+    char *path; /* NULL: standard error */
+    struct line line;
+} logger = {.once = UV_ONCE_INIT, .level = LOG_LEVEL_INFO, .format = LOG_FORMAT_TEXT, .file = STDERR_FD};
+
+static const char *const level_words[] = {
+    [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning", [LOG_LEVEL_INFO] = "info",
+    [LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_TRACE] = "trace",
+};
+static const char *const format_words[] = {[LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json"};
+
+static void make_lock(void)
+{
+    if (uv_mutex_init(&logger.lock) != 0)
+        abort(); /* without a lock there is no way left even to say so */
+}
+
+static void lock(void)
+{
+    uv_once(&logger.once, make_lock);
+    uv_mutex_lock(&logger.lock);
+}
+
+static void unlock(void)
+{
+    uv_mutex_unlock(&logger.lock);
+}
+
+/* An open file descriptor, or a negative libuv status. */
+static int open_file(const char *path)
+{
+    uv_fs_t request;
+    int result = uv_fs_open(NULL, &request, path, UV_FS_O_WRONLY | UV_FS_O_CREAT | UV_FS_O_APPEND, 0600, NULL);
+    uv_fs_req_cleanup(&request);
+    return result;
+}
+
+static void close_file(uv_file file)
+{
+    uv_fs_t request;
+    if (file == STDERR_FD)
+        return;
+    (void)uv_fs_close(NULL, &request, file, NULL);
+    uv_fs_req_cleanup(&request);
+}
+
+/* Gives up on an error: there is no place left to report it to. */
+static void write_all(uv_file file, char *bytes, size_t len)
+{
+    while (len > 0) {
+        uv_buf_t buf = uv_buf_init(bytes, (unsigned)len);
+        uv_fs_t request;
+        int written = uv_fs_write(NULL, &request, file, &buf, 1, -1, NULL);
+        uv_fs_req_cleanup(&request);
+        if (written <= 0)
+            return;
+        bytes += written;
+        len -= (size_t)written;
+    }
+}
+
+static void append(struct line *line, const char *bytes, size_t len)
+{
+    size_t room = sizeof line->bytes - line->len;
+    if (len > room)
+        len = room;
+    memcpy(line->bytes + line->len, bytes, len);
+    line->len += len;
+}
+
+static void append_text(struct line *line, const char *text)
+{
+    append(line, text, strlen(text));
+}
+
+/* The length of the well-formed UTF-8 sequence at `text` (RFC 3629: shortest form, no surrogates, up to U+10FFFF), and
+ * its code point; 0 when there is none. `text` ends in a zero byte. */
+static size_t utf8_sequence(const unsigned char *text, uint32_t *out_code_point)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t len = text[0] < 0x80   ? 1
+                 : text[0] < 0xc0 ? 0
+                 : text[0] < 0xe0 ? 2
+                 : text[0] < 0xf0 ? 3
+                 : text[0] < 0xf8 ? 4
+                                  : 0;
+    if (len < 2) {
+        *out_code_point = text[0];
+        return len;
+    }
+    uint32_t code_point = text[0] & (0x7fU >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        code_point = code_point << 6 | (text[i] & 0x3fU);
+    }
+    if (code_point < least[len] || code_point > 0x10ffff || (code_point >= 0xd800 && code_point <= 0xdfff))
+        return 0;
+    *out_code_point = code_point;
+    return len;
+}
+
+/* C0, DEL and C1: what a terminal could act upon. */
+static bool is_control(uint32_t code_point)
+{
+    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0);
+}
+
+static void append_escaped_text(struct line *line, const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    while (*at != 0) {
+        char escape[8];
+        uint32_t code_point = 0;
+        size_t len = utf8_sequence(at, &code_point);
+        if (len != 0 && !is_control(code_point)) {
+            append(line, (const char *)at, len);
+            at += len;
+            continue;
+        }
+        if (*at == '\n' || *at == '\r' || *at == '\t')
+            (void)snprintf(escape, sizeof escape, "\\%c", *at == '\n' ? 'n' : *at == '\r' ? 'r' : 't');
+        else if (len == 2)
+            (void)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)code_point & 0xffffU);
+        else
+            (void)snprintf(escape, sizeof escape, "\\x%02x", (unsigned)*at);
+        append_text(line, escape);
+        at += len != 0 ? len : 1;
+    }
+}
+
+/* RFC 8259 section 7; a byte that is not UTF-8 becomes U+FFFD. */
+static void append_json_string(struct line *line, const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    append_text(line, "\"");
+    while (*at != 0) {
+        char escape[8];
+        uint32_t code_point = 0;
+        size_t len = utf8_sequence(at, &code_point);
+        if (len == 0) {
+            append_text(line, "\\ufffd");
+        } else if (*at == '"' || *at == '\\') {
+            (void)snprintf(escape, sizeof escape, "\\%c", *at);
+            append_text(line, escape);
+        } else if (*at == '\n' || *at == '\r' || *at == '\t') {
+            (void)snprintf(escape, sizeof escape, "\\%c", *at == '\n' ? 'n' : *at == '\r' ? 'r' : 't');
+            append_text(line, escape);
+        } else if (is_control(code_point)) {
+            (void)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)code_point & 0xffffU);
+            append_text(line, escape);
+        } else {
+            append(line, (const char *)at, len);
+        }
+        at += len != 0 ? len : 1;
+    }
+    append_text(line, "\"");
+}
+
+/* Formats into `out`; a message that does not fit ends in "..." after its last whole character. */
+__attribute__((format(printf, 3, 0))) static void format_message(char *out, size_t cap_bytes, const char *format,
+                                                                 va_list args)
+{
+    int len = vsnprintf(out, cap_bytes, format, args);
+    if (len < 0) {
+        (void)snprintf(out, cap_bytes, "a message that cannot be formatted: %s", format);
+        return;
+    }
+    if ((size_t)len < cap_bytes)
+        return;
+    size_t end = cap_bytes - sizeof "...";
+    while (end > 0 && ((unsigned char)out[end] & 0xc0) == 0x80)
+        end--;
+    memcpy(out + end, "...", sizeof "...");
+}
+
+/* Makes and writes the line; the lock is held. */
+static void write_line(enum log_level level, const char *tunnel, const char *message)
+{
+    struct line *line = &logger.line;
+    char now[32];
+    char name[NAME_CAP_BYTES];
+    (void)time_text_now(now, sizeof now);
+    (void)snprintf(name, sizeof name, "%s", tunnel != NULL ? tunnel : "holdfast");
+    line->len = 0;
+    if (logger.format == LOG_FORMAT_JSON) {
+        append_text(line, "{\"time\":\"");
+        append_text(line, now);
+        append_text(line, "\",\"level\":\"");
+        append_text(line, level_words[level]);
+        append_text(line, "\",\"tunnel\":");
+        if (tunnel != NULL)
+            append_json_string(line, name);
+        else
+            append_text(line, "null");
+        append_text(line, ",\"message\":");
+        append_json_string(line, message);
+        append_text(line, "}\n");
+    } else {
+        char head[64];
+        (void)snprintf(head, sizeof head, "%s %-5s ", now, level_words[level]);
+        append_text(line, head);
+        append_escaped_text(line, name);
+        append_text(line, ": ");
+        append_escaped_text(line, message);
+        append_text(line, "\n");
+    }
+    write_all(logger.file, line->bytes, line->len);
+}
+
+int log_open(const char *path, enum log_level level, enum log_format format)
+{
+    char *copy = NULL;
+    int file = STDERR_FD;
+    if (path != NULL) {
+        copy = strdup(path);
+        if (copy == NULL)
+            return UV_ENOMEM;
+        file = open_file(path);
+        if (file < 0) {
+            free(copy);
+            return file;
+        }
+    }
+    lock();
+    close_file(logger.file);
+    free(logger.path);
+    logger.path = copy;
+    logger.file = file;
+    logger.format = format;
+    unlock();
+    atomic_store(&logger.level, (int)level);
+    return 0;
+}
+
+void log_close(void)
+{
+    lock();
+    close_file(logger.file);
+    free(logger.path);
+    logger.path = NULL;
+    logger.file = STDERR_FD;
+    unlock();
+}
+
+void log_reopen(void)
+{
+    lock();
+    if (logger.path != NULL) {
+        int file = open_file(logger.path);
+        if (file >= 0) {
+            close_file(logger.file);
+            logger.file = file;
+        } else {
+            char message[MESSAGE_CAP_BYTES];
+            (void)snprintf(message, sizeof message, "log file %s does not open again, keeping the old one: %s",
+                           logger.path, uv_strerror(file));
+            write_line(LOG_LEVEL_ERROR, NULL, message);
+        }
+    }
+    unlock();
+}
+
+enum log_level log_get_level(void)
+{
+    return (enum log_level)atomic_load(&logger.level);
+}
+
+int log_level_parse(const char *word, enum log_level *out)
+{
+    for (size_t i = 0; i < sizeof level_words / sizeof level_words[0]; i++) {
+        if (strcmp(word, level_words[i]) == 0) {
+            *out = (enum log_level)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+int log_format_parse(const char *word, enum log_format *out)
+{
+    for (size_t i = 0; i < sizeof format_words / sizeof format_words[0]; i++) {
+        if (strcmp(word, format_words[i]) == 0) {
+            *out = (enum log_format)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+void log_line(enum log_level level, const char *tunnel, const char *format, ...)
+{
+    char message[MESSAGE_CAP_BYTES];
+    va_list args;
+    if (level > log_get_level())
+        return;
+    va_start(args, format);
+    format_message(message, sizeof message, format, args);
+    va_end(args);
+    lock();
+    write_line(level, tunnel, message);
+    unlock();
+}

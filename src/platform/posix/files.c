@@ -1,0 +1,120 @@
+/* Key files and lock files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "platform/platform.h"
+
+struct platform_lock {
+    char *path;
+    int fd;
+};
+
+enum err platform_key_file_check(const char *path, struct err_info *info)
+{
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return err_set(info, ERR_IO, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(status.st_mode))
+        return err_set(info, ERR_IO, "%s is a directory, not a private key", path);
+    if (status.st_uid == getuid() && (status.st_mode & 077) != 0)
+        return err_set(info, ERR_IO,
+                       "private key %s has mode %04o, which lets others at it, so it is not used; run: chmod 600 %s",
+                       path, (unsigned)status.st_mode & 07777U, path);
+    return OK;
+}
+
+/* The process that wrote the lock file, 0 when that cannot be read. */
+static long lock_holder(int fd)
+{
+    char text[32];
+    ssize_t len = pread(fd, text, sizeof text - 1, 0);
+    if (len <= 0)
+        return 0;
+    text[len] = 0;
+    return strtol(text, NULL, 10);
+}
+
+/* True when `path` is still the file that `fd` has open: its last holder may have removed it while we waited. */
+static bool is_same_file(const char *path, int fd)
+{
+    struct stat by_path;
+    struct stat by_fd;
+    return stat(path, &by_path) == 0 && fstat(fd, &by_fd) == 0 && by_path.st_dev == by_fd.st_dev &&
+           by_path.st_ino == by_fd.st_ino;
+}
+
+/* Opens and locks the file, and leaves its descriptor in `out_fd`. */
+static enum err open_locked(const char *path, int *out_fd, struct err_info *info)
+{
+    for (;;) {
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+            return err_set(info, ERR_IO, "cannot open the lock file %s: %s", path, strerror(errno));
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+            if (is_same_file(path, fd)) {
+                *out_fd = fd;
+                return OK;
+            }
+            (void)close(fd);
+            continue;
+        }
+        int failed = errno;
+        long holder = lock_holder(fd);
+        (void)close(fd);
+        if (failed == EINTR)
+            continue;
+        if (failed != EWOULDBLOCK)
+            return err_set(info, ERR_IO, "cannot lock %s: %s", path, strerror(failed));
+        if (holder <= 0)
+            return err_set(info, ERR_BUSY, "already kept by another process");
+        return err_set(info, ERR_BUSY, "already kept by process %ld", holder);
+    }
+}
+
+enum err platform_lock_take(const char *path, struct platform_lock **out, struct err_info *info)
+{
+    int fd = -1;
+    char text[32];
+    *out = NULL;
+    struct platform_lock *lock = malloc(sizeof *lock);
+    char *copy = strdup(path);
+    enum err result = ERR_MEMORY;
+    if (lock == NULL || copy == NULL) {
+        (void)err_set(info, ERR_MEMORY, "out of memory");
+        goto out;
+    }
+    result = open_locked(path, &fd, info);
+    if (result != OK)
+        goto out;
+    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len) {
+        result = err_set(info, ERR_IO, "cannot write the lock file %s: %s", path, strerror(errno));
+        goto out;
+    }
+    lock->path = copy;
+    lock->fd = fd;
+    *out = lock;
+    return OK;
+out:
+    if (fd >= 0)
+        (void)close(fd);
+    free(copy);
+    free(lock);
+    return result;
+}
+
+void platform_lock_release(struct platform_lock *lock)
+{
+    if (lock == NULL)
+        return;
+    (void)unlink(lock->path); /* before the lock goes, so that it is ours that is removed */
+    (void)close(lock->fd);
+    free(lock->path);
+    free(lock);
+}
