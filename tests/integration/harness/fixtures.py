@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from . import holdfast as holdfast_module
+from .ports import free_port
 from .proc import Process, children_of, state_of
 from .servers import Server
 from .sshd import Sshd, make_key
@@ -148,3 +149,18 @@ def tool():
     yield start
     for process in started:
         process.kill()
+
+
+@pytest.fixture
+def open_forward(holdfast, sshd):
+    """open("local" or "remote", server) -> the port where a client reaches the server through a running holdfast."""
+
+    def start(direction, server, *more_flags, peer=None):
+        peer = peer or sshd
+        port = free_port()
+        flag = {"local": "-L", "remote": "-R"}[direction]
+        holdfast.start(*holdfast_module.flags(peer, *more_flags, flag, f"127.0.0.1:{port}:{server.address}"))
+        holdfast.wait_up()
+        return port
+
+    return start
