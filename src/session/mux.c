@@ -22,7 +22,7 @@ struct mux *mux_new(const struct mux_link *link, const struct mux_events *events
     mux->requests_tail = &mux->requests;
     list_init(&mux->ready);
     list_init(&mux->waiting);
-    wire_write_init(&mux->control);
+    wire_writer_init(&mux->control);
     return mux;
 }
 
@@ -32,7 +32,7 @@ void mux_free(struct mux *mux)
         return;
     }
     free(mux->slots);
-    wire_write_deinit(&mux->control);
+    wire_writer_deinit(&mux->control);
     free(mux);
 }
 
@@ -46,17 +46,22 @@ void mux_queue(struct mux *mux, const struct wire_writer *packet)
     }
     wire_write_u32(&mux->control, (uint32_t)packet->len);
     wire_write_bytes(&mux->control, packet->data, packet->len);
-    if (!packet->ok || !mux->control.ok) {
+    if (packet->failed || mux->control.failed) {
         mux->control.len = before;
         mux->link.violation(mux->link.arg, "out of memory");
     }
     mux->link.wake(mux->link.arg);
 }
 
+void mux_write_text(struct wire_writer *packet, const char *text)
+{
+    wire_write_string(packet, text, strlen(text));
+}
+
 void mux_queue_id(struct mux *mux, uint8_t type, uint32_t remote_id)
 {
     uint8_t bytes[5] = {type};
-    struct wire_writer packet = {.data = bytes, .len = sizeof bytes, .cap = sizeof bytes, .ok = true};
+    struct wire_writer packet = {.data = bytes, .len = sizeof bytes, .cap_bytes = sizeof bytes};
     wire_store_u32(bytes + 1, remote_id);
     mux_queue(mux, &packet);
 }
@@ -66,21 +71,20 @@ bool mux_flush(struct mux *mux)
     struct wire_writer *control = &mux->control;
     while (mux->control_offset < control->len) {
         struct wire_reader reader;
-        size_t len;
         if (!mux->link.control_room(mux->link.arg)) {
             return false;
         }
-        wire_read_init(&reader, control->data + mux->control_offset, control->len - mux->control_offset);
-        const uint8_t *packet = wire_read_string(&reader, &len);
-        mux->control_offset += 4 + len;
-        if (!mux->link.send(mux->link.arg, packet, len, NULL, 0)) {
+        wire_reader_init(&reader, control->data + mux->control_offset, control->len - mux->control_offset);
+        struct wire_slice packet = wire_read_string(&reader);
+        mux->control_offset += 4 + packet.len;
+        if (!mux->link.send(mux->link.arg, packet.data, packet.len, NULL, 0)) {
             return false;
         }
     }
     control->len = 0;
     mux->control_offset = 0;
-    if (control->cap > CONTROL_KEEP_BYTES) {
-        wire_write_deinit(control);
+    if (control->cap_bytes > CONTROL_KEEP_BYTES) {
+        wire_writer_deinit(control);
     }
     return true;
 }
@@ -155,9 +159,9 @@ static struct channel *open_begin(struct mux *mux, const char *type, struct wire
         mux_channel_free(channel);
         return NULL;
     }
-    wire_write_init(packet);
+    wire_writer_init(packet);
     wire_write_u8(packet, MSG_CHANNEL_OPEN);
-    wire_write_text(packet, type);
+    mux_write_text(packet, type);
     wire_write_u32(packet, channel->local_id);
     wire_write_u32(packet, WINDOW_BYTES);
     wire_write_u32(packet, PACKET_BYTES);
@@ -173,7 +177,7 @@ static struct channel *open_send(struct mux *mux, struct channel *channel, struc
     } else {
         mux_queue(mux, packet);
     }
-    wire_write_deinit(packet);
+    wire_writer_deinit(packet);
     return channel;
 }
 
@@ -185,9 +189,9 @@ struct channel *mux_open_tcp(struct mux *mux, const char *host, uint16_t port, c
     if (channel == NULL) {
         return NULL;
     }
-    wire_write_text(&packet, host);
+    mux_write_text(&packet, host);
     wire_write_u32(&packet, port);
-    wire_write_text(&packet, originator_host);
+    mux_write_text(&packet, originator_host);
     wire_write_u32(&packet, originator_port);
     return open_send(mux, channel, &packet);
 }
@@ -199,8 +203,8 @@ struct channel *mux_open_unix(struct mux *mux, const char *path, channel_open_cb
     if (channel == NULL) {
         return NULL;
     }
-    wire_write_text(&packet, path);
-    wire_write_text(&packet, "");
+    mux_write_text(&packet, path);
+    mux_write_text(&packet, "");
     wire_write_u32(&packet, 0);
     return open_send(mux, channel, &packet);
 }
@@ -210,14 +214,30 @@ struct channel *mux_open_unix(struct mux *mux, const char *path, channel_open_cb
 static void refuse_open(struct mux *mux, uint32_t remote_id, uint32_t reason, const char *message)
 {
     struct wire_writer packet;
-    wire_write_init(&packet);
+    wire_writer_init(&packet);
     wire_write_u8(&packet, MSG_CHANNEL_OPEN_FAILURE);
     wire_write_u32(&packet, remote_id);
     wire_write_u32(&packet, reason);
-    wire_write_text(&packet, message);
-    wire_write_text(&packet, "");
+    mux_write_text(&packet, message);
+    mux_write_text(&packet, "");
     mux_queue(mux, &packet);
-    wire_write_deinit(&packet);
+    wire_writer_deinit(&packet);
+}
+
+/* A string as heap text; NULL when it is malformed, too long, or holds a NUL byte (the reader turns bad). */
+static char *read_text(struct wire_reader *reader, size_t max_len)
+{
+    struct wire_slice slice = wire_read_string(reader);
+    char *text = NULL;
+    if (!reader->bad && slice.len <= max_len && (slice.len == 0 || memchr(slice.data, 0, slice.len) == NULL)) {
+        text = calloc(1, slice.len + 1);
+    }
+    if (text == NULL) {
+        reader->bad = true;
+    } else if (slice.len > 0) {
+        memcpy(text, slice.data, slice.len);
+    }
+    return text;
 }
 
 /* Reads the part of an offered open that depends on its type. False when the type is unknown or the packet malformed. */
@@ -226,31 +246,25 @@ static bool read_offer(struct channel *channel, bool is_tcp, bool is_unix, struc
     if (!is_tcp && !is_unix) {
         return false;
     }
-    channel->offer_host = wire_read_text(reader, TEXT_MAX);
+    channel->offer_host = read_text(reader, TEXT_MAX);
     channel->offer.is_unix = is_unix;
     if (is_tcp) {
         channel->offer.listen_port = (uint16_t)wire_read_u32(reader);
-        channel->offer_originator = wire_read_text(reader, TEXT_MAX);
+        channel->offer_originator = read_text(reader, TEXT_MAX);
         channel->offer.originator_port = (uint16_t)wire_read_u32(reader);
     }
     channel->offer.listen_host = channel->offer_host;
     channel->offer.originator_host = channel->offer_originator != NULL ? channel->offer_originator : "";
-    return reader->ok;
-}
-
-static bool type_is(const uint8_t *type, size_t len, const char *name)
-{
-    return type != NULL && len == strlen(name) && memcmp(type, name, len) == 0;
+    return !reader->bad;
 }
 
 static void packet_open(struct mux *mux, struct wire_reader *reader)
 {
-    size_t type_len;
-    const uint8_t *type = wire_read_string(reader, &type_len);
+    struct wire_slice type = wire_read_string(reader);
     uint32_t remote_id = wire_read_u32(reader);
     uint32_t window = wire_read_u32(reader);
     uint32_t packet_max = wire_read_u32(reader);
-    if (!reader->ok) {
+    if (reader->bad) {
         mux->link.violation(mux->link.arg, "malformed channel open");
         return;
     }
@@ -259,8 +273,8 @@ static void packet_open(struct mux *mux, struct wire_reader *reader)
         refuse_open(mux, remote_id, OPEN_RESOURCE_SHORTAGE, "out of memory");
         return;
     }
-    if (!read_offer(channel, type_is(type, type_len, "forwarded-tcpip"),
-                    type_is(type, type_len, "forwarded-streamlocal@openssh.com"), reader)) {
+    if (!read_offer(channel, wire_slice_is(type, "forwarded-tcpip"),
+                    wire_slice_is(type, "forwarded-streamlocal@openssh.com"), reader)) {
         mux_channel_free(channel);
         refuse_open(mux, remote_id, OPEN_UNKNOWN_TYPE, "only forwarded connections are taken here");
         return;
@@ -282,7 +296,7 @@ static void packet_confirmation(struct mux *mux, struct channel *channel, enum s
     uint32_t remote_id = wire_read_u32(reader);
     uint32_t window = wire_read_u32(reader);
     uint32_t packet_max = wire_read_u32(reader);
-    if (!reader->ok) {
+    if (reader->bad) {
         mux->link.violation(mux->link.arg, "malformed open confirmation");
     } else if (use == SLOT_ORPHAN) {
         mux_queue_id(mux, MSG_CHANNEL_CLOSE, remote_id);
@@ -304,16 +318,15 @@ static void packet_failure(struct mux *mux, struct channel *channel, enum slot_u
     static const char *const reasons[] = {"refused", "the peer does not permit it", "the peer could not connect",
                                           "the peer does not know this kind of channel", "the peer lacks resources"};
     uint32_t reason = wire_read_u32(reader);
-    size_t len;
-    const uint8_t *text = wire_read_string(reader, &len);
+    struct wire_slice text = wire_read_string(reader);
     if (use == SLOT_ORPHAN) {
         set_slot(mux, id, SLOT_FREE);
     } else if (channel != NULL && channel->state == CHANNEL_OPENING && !channel->open_answered) {
         if (reason >= sizeof reasons / sizeof reasons[0]) {
             reason = 0;
         }
-        mux_channel_set_why(channel, ERR_REFUSED, "%s%s%.*s", reasons[reason], len > 0 ? ": " : "",
-                            (int)(len < 200 ? len : 200), text != NULL ? (const char *)text : "");
+        mux_channel_set_why(channel, ERR_REFUSED, "%s%s%.*s", reasons[reason], text.len > 0 ? ": " : "",
+                            (int)(text.len < 200 ? text.len : 200), text.len > 0 ? (const char *)text.data : "");
         channel->open_answered = true;
         mux_make_ready(channel);
     }
@@ -322,7 +335,7 @@ static void packet_failure(struct mux *mux, struct channel *channel, enum slot_u
 static void packet_window(struct mux *mux, struct channel *channel, struct wire_reader *reader)
 {
     uint32_t more = wire_read_u32(reader);
-    if (channel == NULL || !reader->ok) {
+    if (channel == NULL || reader->bad) {
         return;
     }
     if (more > UINT32_MAX - channel->send_window) {
@@ -354,10 +367,9 @@ static void packet_close(struct mux *mux, struct channel *channel, enum slot_use
 
 static void packet_channel_request(struct mux *mux, struct channel *channel, struct wire_reader *reader)
 {
-    size_t len;
-    (void)wire_read_string(reader, &len);
+    (void)wire_read_string(reader);
     bool want_reply = wire_read_u8(reader) != 0;
-    if (channel != NULL && reader->ok && want_reply && !channel->close_sent) {
+    if (channel != NULL && !reader->bad && want_reply && !channel->close_sent) {
         mux_queue_id(mux, MSG_CHANNEL_FAILURE, channel->remote_id);
     }
 }
@@ -366,7 +378,7 @@ static void packet_channel_request(struct mux *mux, struct channel *channel, str
 static bool packet_for_channel(struct mux *mux, uint8_t *packet, struct wire_reader *reader)
 {
     uint32_t id = wire_read_u32(reader);
-    if (!reader->ok || id >= mux->slot_count || mux->slots[id].use == SLOT_FREE) {
+    if (reader->bad || id >= mux->slot_count || mux->slots[id].use == SLOT_FREE) {
         mux->link.violation(mux->link.arg, "a packet for a channel that is not open");
         return false;
     }
@@ -395,7 +407,7 @@ void mux_packet(struct mux *mux, uint8_t *packet, size_t len)
 {
     struct wire_reader reader;
     bool kept = false;
-    wire_read_init(&reader, packet, len);
+    wire_reader_init(&reader, packet, len);
     uint8_t type = wire_read_u8(&reader);
     if (mux->failed) {
         free(packet);

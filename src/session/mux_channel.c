@@ -88,12 +88,12 @@ static void grant(struct channel *channel)
     if (channel->consumed < WINDOW_BYTES / 2 || channel->eof_received || channel->close_sent || channel->dead) {
         return;
     }
-    wire_write_init(&packet);
+    wire_writer_init(&packet);
     wire_write_u8(&packet, MSG_CHANNEL_WINDOW_ADJUST);
     wire_write_u32(&packet, channel->remote_id);
     wire_write_u32(&packet, channel->consumed);
     mux_queue(mux, &packet);
-    wire_write_deinit(&packet);
+    wire_writer_deinit(&packet);
     channel->receive_window += channel->consumed;
     channel->consumed = 0;
 }
@@ -101,13 +101,13 @@ static void grant(struct channel *channel)
 bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_reader *reader)
 {
     bool extended = packet[0] == MSG_CHANNEL_EXTENDED_DATA;
-    size_t len;
     if (extended) {
         (void)wire_read_u32(reader);
     }
-    const uint8_t *data = wire_read_string(reader, &len);
-    if (!reader->ok || len > channel->receive_window) {
-        channel->mux->link.violation(channel->mux->link.arg, !reader->ok ? "malformed data packet"
+    struct wire_slice data = wire_read_string(reader);
+    size_t len = data.len;
+    if (reader->bad || len > channel->receive_window) {
+        channel->mux->link.violation(channel->mux->link.arg, reader->bad ? "malformed data packet"
                                                                          : "the peer sent more than its window allows");
         return false;
     }
@@ -122,7 +122,7 @@ bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_read
         channel->mux->link.violation(channel->mux->link.arg, "out of memory");
         return false;
     }
-    size_t offset = (size_t)(data - packet);
+    size_t offset = (size_t)(data.data - packet);
     *in = (struct inbound){.packet = packet, .offset = offset, .end = offset + len};
     if (channel->in_tail != NULL) {
         channel->in_tail->next = in;
@@ -406,14 +406,14 @@ void channel_accept(struct channel *channel)
     struct wire_writer packet;
     channel->state = CHANNEL_OPEN;
     if (!channel->dead) {
-        wire_write_init(&packet);
+        wire_writer_init(&packet);
         wire_write_u8(&packet, MSG_CHANNEL_OPEN_CONFIRMATION);
         wire_write_u32(&packet, channel->remote_id);
         wire_write_u32(&packet, channel->local_id);
         wire_write_u32(&packet, WINDOW_BYTES);
         wire_write_u32(&packet, PACKET_BYTES);
         mux_queue(mux, &packet);
-        wire_write_deinit(&packet);
+        wire_writer_deinit(&packet);
     }
     mux_make_ready(channel);
 }
@@ -433,14 +433,14 @@ void channel_reject(struct channel *channel, enum err reason, const char *messag
 {
     struct wire_writer packet;
     if (!channel->dead) {
-        wire_write_init(&packet);
+        wire_writer_init(&packet);
         wire_write_u8(&packet, MSG_CHANNEL_OPEN_FAILURE);
         wire_write_u32(&packet, channel->remote_id);
         wire_write_u32(&packet, failure_reason(reason));
-        wire_write_text(&packet, message);
-        wire_write_text(&packet, "");
+        mux_write_text(&packet, message);
+        mux_write_text(&packet, "");
         mux_queue(channel->mux, &packet);
-        wire_write_deinit(&packet);
+        wire_writer_deinit(&packet);
     }
     if (channel->in_table) {
         mux_detach(channel, SLOT_FREE);

@@ -109,6 +109,7 @@ struct mux {
 
 /* Queues one packet made by the caller and wakes the session. */
 void mux_queue(struct mux *mux, const struct wire_writer *packet);
+void mux_write_text(struct wire_writer *packet, const char *text);
 void mux_queue_id(struct mux *mux, uint8_t type, uint32_t remote_id);
 /* Sends queued control messages as far as there is room. True when none is left. */
 bool mux_flush(struct mux *mux);

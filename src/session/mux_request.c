@@ -23,9 +23,9 @@ static void request_add(struct mux *mux, session_reply_cb *on_reply, void *arg)
 
 static void request_begin(struct wire_writer *packet, const char *name)
 {
-    wire_write_init(packet);
+    wire_writer_init(packet);
     wire_write_u8(packet, MSG_GLOBAL_REQUEST);
-    wire_write_text(packet, name);
+    mux_write_text(packet, name);
     wire_write_u8(packet, 1);
 }
 
@@ -34,7 +34,7 @@ static void request_send(struct mux *mux, struct wire_writer *packet, session_re
     if (!mux->failed) {
         mux_queue(mux, packet);
     }
-    wire_write_deinit(packet);
+    wire_writer_deinit(packet);
     request_add(mux, on_reply, arg);
 }
 
@@ -50,7 +50,7 @@ void mux_forward_request(struct mux *mux, const char *request, const char *host_
 {
     struct wire_writer packet;
     request_begin(&packet, request);
-    wire_write_text(&packet, host_or_path);
+    mux_write_text(&packet, host_or_path);
     if (has_port) {
         wire_write_u32(&packet, port);
     }
@@ -68,7 +68,7 @@ void mux_request_reply(struct mux *mux, bool success, struct wire_reader *reader
     }
     request->answered = true;
     request->result = success ? OK : ERR_REFUSED;
-    if (success && reader->end - reader->at >= 4) {
+    if (success && reader->left >= 4) {
         uint32_t port = wire_read_u32(reader);
         request->bound_port = port <= UINT16_MAX ? (uint16_t)port : 0;
     }
@@ -77,15 +77,14 @@ void mux_request_reply(struct mux *mux, bool success, struct wire_reader *reader
 
 void mux_request_incoming(struct mux *mux, struct wire_reader *reader)
 {
-    size_t name_len;
-    (void)wire_read_string(reader, &name_len);
+    (void)wire_read_string(reader);
     bool want_reply = wire_read_u8(reader) != 0;
-    if (reader->ok && want_reply) { /* keepalive@openssh.com and whatever else: refusing is an answer too */
+    if (!reader->bad && want_reply) { /* keepalive@openssh.com and whatever else: refusing is an answer too */
         struct wire_writer packet;
-        wire_write_init(&packet);
+        wire_writer_init(&packet);
         wire_write_u8(&packet, MSG_REQUEST_FAILURE);
         mux_queue(mux, &packet);
-        wire_write_deinit(&packet);
+        wire_writer_deinit(&packet);
     }
 }
 
