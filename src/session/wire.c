@@ -94,6 +94,14 @@ void wire_write_bytes(struct wire_writer *writer, const void *data, size_t len)
     writer->len += len;
 }
 
+void wire_store_u32(uint8_t *to, uint32_t value)
+{
+    to[0] = (uint8_t)(value >> 24);
+    to[1] = (uint8_t)(value >> 16);
+    to[2] = (uint8_t)(value >> 8);
+    to[3] = (uint8_t)value;
+}
+
 void wire_write_u8(struct wire_writer *writer, uint8_t value)
 {
     wire_write_bytes(writer, &value, 1);

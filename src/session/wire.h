@@ -40,6 +40,8 @@ void wire_write_bytes(struct wire_writer *writer, const void *data, size_t len);
 void wire_write_u8(struct wire_writer *writer, uint8_t value);
 void wire_write_u32(struct wire_writer *writer, uint32_t value);
 void wire_write_string(struct wire_writer *writer, const void *data, size_t len);
+/* Stores four bytes, big-endian. */
+void wire_store_u32(uint8_t *to, uint32_t value);
 /* A non-negative big-endian number as mpint: leading zeros dropped, one put in front of a set top bit. */
 void wire_write_mpint(struct wire_writer *writer, const uint8_t *data, size_t len);
 
