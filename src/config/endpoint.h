@@ -4,15 +4,18 @@
 
 #include "forward/spec.h"
 
-/* What a YAML `local:`/`remote:` may be: PORT, HOST:PORT, [IPV6]:PORT, *:PORT, a Unix path. Port 0 only if `allow_zero`. */
+/* What a YAML `local:`/`remote:` may be: PORT, HOST:PORT, [IPV6]:PORT, *:PORT, a Unix path. Port 0 only if
+ * `allow_zero`. */
 enum err endpoint_parse_listen(const char *text, bool allow_zero, struct endpoint *out, struct err_info *info);
 /* What a YAML `to:` may be: HOST:PORT, [IPV6]:PORT, a Unix path. */
 enum err endpoint_parse_target(const char *text, struct endpoint *out, struct err_info *info);
 /* ssh's -L/-R argument: [bind:]port:host:hostport, [bind:]port:socket, socket:host:hostport, socket:socket; brackets or
  * slashes (bind/port/host/hostport) for IPv6. On Windows a drive letter does not end a field. */
 enum err forward_parse_flag(enum forward_type type, const char *text, struct forward_spec *out, struct err_info *info);
-/* "[user@]name[:port]", "ssh://[user@]host[:port]", "user@[ipv6]:port". user NULL and port 0 when absent. Heap strings. */
-enum err destination_parse(const char *text, char **out_user, char **out_host, uint16_t *out_port, struct err_info *info);
+/* "[user@]name[:port]", "ssh://[user@]host[:port]", "user@[ipv6]:port". user NULL and port 0 when absent. Heap strings.
+ */
+enum err destination_parse(const char *text, char **out_user, char **out_host, uint16_t *out_port,
+                           struct err_info *info);
 /* A port 1..65535 (0 too if `allow_zero`), with "port 70000 is not in 1-65535" otherwise. */
 enum err port_parse(const char *text, bool allow_zero, uint16_t *out, struct err_info *info);
 

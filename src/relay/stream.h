@@ -3,8 +3,9 @@
  * Life: the owner sets `events` and `owner`, then calls resume. Input is pushed by on_input until the owner takes less than
  * offered; the stream keeps the rest, stops, and offers it again after resume. Output is taken by write as far as there is room; after a
  * short write on_writable comes once when there is room again. end() sends our end of stream after all that was written.
- * Exactly one on_closed ends the life, after close() or abort(); memory goes in or after it. Callbacks never come from
- * inside an operation of the same stream. All on the loop's thread. */
+ * Exactly one on_closed ends the life, after close() or abort(); memory goes in or after it. Only resume (on_input) and end
+ * (on_output_end) may call back from inside themselves. After close or abort nothing but on_closed comes. All on the loop's
+ * thread. */
 #ifndef HOLDFAST_RELAY_STREAM_H
 #define HOLDFAST_RELAY_STREAM_H
 

@@ -84,6 +84,9 @@ void channel_cancel_open(struct channel *channel);
 void channel_accept(struct channel *channel);
 void channel_reject(struct channel *channel, enum err reason, const char *message);
 
+/* libssh2's version as it runs ("1.11.1"). Static. */
+const char *session_library_version(void);
+
 struct stream;
 /* The channel's stream side; valid after accept or a successful open. */
 struct stream *channel_stream(struct channel *channel);

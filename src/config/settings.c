@@ -1,0 +1,412 @@
+#include "config/settings.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/duration.h"
+#include "config/endpoint.h"
+#include "config/text.h"
+#include "platform/platform.h"
+
+enum kind {
+    KIND_STRING,
+    KIND_BOOL,
+    KIND_PORT,
+    KIND_COUNT,
+    KIND_DURATION,
+    KIND_FAMILY,
+    KIND_POLICY,
+    KIND_REKEY,
+    KIND_ALGORITHMS,
+    KIND_AGENT,
+    KIND_HOSTS,
+    KIND_PATHS
+};
+
+struct setting {
+    const char *ssh;
+    const char *yaml; /* NULL: not in YAML */
+    enum kind kind;
+    size_t offset;
+    uint64_t min, max; /* COUNT: as is; DURATION: ms */
+    bool per_host;
+};
+
+#define AT(member) offsetof(struct settings, member)
+#define HOUR_MS UINT64_C(3600000)
+
+static const struct setting table[] = {
+    {"HostName", "hostname", KIND_HOSTS, AT(host.hostnames), 0, 0, true},
+    {"Port", "port", KIND_PORT, AT(host.port), 0, 0, false},
+    {"User", "user", KIND_STRING, AT(host.user), 0, 0, false},
+    {"IdentityFile", "identity_file", KIND_PATHS, AT(host.identity_files), 0, 0, false},
+    {"IdentitiesOnly", "identities_only", KIND_BOOL, AT(host.identities_only), 0, 0, false},
+    {"IdentityAgent", "identity_agent", KIND_AGENT, AT(host.identity_agent), 0, 0, false},
+    {"UserKnownHostsFile", "known_hosts_file", KIND_PATHS, AT(host.known_hosts_files), 0, 0, false},
+    {"GlobalKnownHostsFile", NULL, KIND_PATHS, AT(global_known_hosts_files), 0, 0, false},
+    {"StrictHostKeyChecking", "strict_host_key_checking", KIND_POLICY, AT(host.strict_host_key_checking), 0, 0, false},
+    {"HostKeyAlias", "host_key_alias", KIND_STRING, AT(host.host_key_alias), 0, 0, true},
+    {"HashKnownHosts", "hash_known_hosts", KIND_BOOL, AT(host.hash_known_hosts), 0, 0, false},
+    {"AddressFamily", "address_family", KIND_FAMILY, AT(host.address_family), 0, 0, false},
+    {"BindAddress", "bind_address", KIND_STRING, AT(host.bind_address), 0, 0, false},
+    {"ConnectTimeout", "connect_timeout", KIND_DURATION, AT(host.connect_timeout_ms), 1000, HOUR_MS, false},
+    {"ServerAliveInterval", "server_alive_interval", KIND_DURATION, AT(host.server_alive_interval_ms), 0, 24 * HOUR_MS,
+     false},
+    {"ServerAliveCountMax", "server_alive_count_max", KIND_COUNT, AT(host.server_alive_count_max), 1, 1000, false},
+    {"TCPKeepAlive", "tcp_keepalive", KIND_BOOL, AT(host.tcp_keepalive), 0, 0, false},
+    {"Compression", "compression", KIND_BOOL, AT(host.compression), 0, 0, false},
+    {"BatchMode", "batch_mode", KIND_BOOL, AT(host.batch_mode), 0, 0, false},
+    {"PasswordAuthentication", "password_authentication", KIND_BOOL, AT(host.password_authentication), 0, 0, false},
+    {"Ciphers", "ciphers", KIND_ALGORITHMS, AT(host.ciphers), 0, 0, false},
+    {"MACs", "macs", KIND_ALGORITHMS, AT(host.macs), 0, 0, false},
+    {"KexAlgorithms", "kex_algorithms", KIND_ALGORITHMS, AT(host.kex_algorithms), 0, 0, false},
+    {"HostKeyAlgorithms", "host_key_algorithms", KIND_ALGORITHMS, AT(host.host_key_algorithms), 0, 0, false},
+    {"RekeyLimit", "rekey_limit", KIND_REKEY, AT(host.rekey_limit_bytes), 0, 0, false},
+    {"GatewayPorts", "gateway_ports", KIND_BOOL, AT(gateway_ports), 0, 0, false},
+    {"ExitOnForwardFailure", "exit_on_forward_failure", KIND_BOOL, AT(exit_on_forward_failure), 0, 0, false},
+    {"StreamLocalBindUnlink", "stream_local_bind_unlink", KIND_BOOL, AT(stream_local_bind_unlink), 0, 0, false},
+    {"ClearAllForwardings", NULL, KIND_BOOL, AT(clear_all_forwardings), 0, 0, false},
+};
+#define TABLE_COUNT (sizeof table / sizeof table[0])
+
+static uint64_t bit(const struct setting *setting)
+{
+    return UINT64_C(1) << (setting - table);
+}
+
+static void *place(struct settings *settings, const struct setting *setting)
+{
+    return (char *)settings + setting->offset;
+}
+
+static const void *const_place(const struct settings *settings, const struct setting *setting)
+{
+    return (const char *)settings + setting->offset;
+}
+
+void settings_init(struct settings *settings)
+{
+    memset(settings, 0, sizeof *settings);
+    host_spec_init(&settings->host);
+}
+
+void settings_deinit(struct settings *settings)
+{
+    host_spec_deinit(&settings->host);
+    string_list_deinit(&settings->global_known_hosts_files);
+    memset(settings, 0, sizeof *settings);
+}
+
+const struct setting *setting_find(enum dialect dialect, const char *word)
+{
+    for (size_t i = 0; i < TABLE_COUNT; i++) {
+        if (dialect == DIALECT_SSH ? text_equal_nocase(word, table[i].ssh)
+                                   : table[i].yaml != NULL && strcmp(word, table[i].yaml) == 0) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+size_t setting_words(enum dialect dialect, const char **out, size_t cap)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < TABLE_COUNT && count < cap; i++) {
+        const char *word = dialect == DIALECT_SSH ? table[i].ssh : table[i].yaml;
+        if (word != NULL) {
+            out[count++] = word;
+        }
+    }
+    return count;
+}
+
+bool setting_is_list(const struct setting *setting)
+{
+    return setting->kind == KIND_HOSTS || setting->kind == KIND_PATHS;
+}
+
+bool setting_is_per_host(const struct setting *setting)
+{
+    return setting->per_host;
+}
+
+bool settings_has(const struct settings *settings, const struct setting *setting)
+{
+    return (settings->given & bit(setting)) != 0;
+}
+
+/* --- values --- */
+
+#define SHOWN_BYTES 80
+
+static enum err out_of_memory(struct err_info *info)
+{
+    return err_set(info, ERR_MEMORY, "out of memory");
+}
+
+static enum err replace_string(char **to, char *value, struct err_info *info)
+{
+    if (value == NULL) {
+        return out_of_memory(info);
+    }
+    free(*to);
+    *to = value;
+    return OK;
+}
+
+static enum err bool_parse(const char *value, bool *out, struct err_info *info)
+{
+    char shown[SHOWN_BYTES];
+    if (text_equal_nocase(value, "yes") || text_equal_nocase(value, "true")) {
+        *out = true;
+        return OK;
+    }
+    if (text_equal_nocase(value, "no") || text_equal_nocase(value, "false")) {
+        *out = false;
+        return OK;
+    }
+    return err_set(info, ERR_DEFINITION, "'%s' is not yes or no", text_shown(value, shown, sizeof shown));
+}
+
+static enum err count_parse(const struct setting *setting, const char *value, unsigned *out, struct err_info *info)
+{
+    char shown[SHOWN_BYTES];
+    uint64_t number = 0;
+    size_t len = strlen(value);
+    (void)text_shown(value, shown, sizeof shown);
+    if (len == 0 || strspn(value, "0123456789") != len) {
+        return err_set(info, ERR_DEFINITION, "'%s' is not a whole number", shown);
+    }
+    for (size_t i = 0; i < len && number <= setting->max; i++) {
+        number = number * 10 + (uint64_t)(value[i] - '0');
+    }
+    if (number < setting->min || number > setting->max) {
+        return err_set(info, ERR_DEFINITION, "%s is not in %llu-%llu", shown, (unsigned long long)setting->min,
+                       (unsigned long long)setting->max);
+    }
+    *out = (unsigned)number;
+    return OK;
+}
+
+static enum err ranged_duration_parse(const struct setting *setting, enum dialect dialect, const char *value,
+                                      uint64_t *out_ms, struct err_info *info)
+{
+    char shown[SHOWN_BYTES];
+    char min[32];
+    char max[32];
+    uint64_t ms = 0;
+    enum err result = OK;
+    (void)text_shown(value, shown, sizeof shown);
+    if (dialect == DIALECT_SSH) {
+        /* ssh: "none" and 0 leave the connection to the system's own limit; ours has one always. */
+        if (setting->min > 0 && (text_equal_nocase(value, "none") || strcmp(value, "0") == 0)) {
+            *out_ms = setting->max;
+            return OK;
+        }
+        result = duration_parse_ssh(shown, &ms, info);
+    } else {
+        result = duration_parse(shown, &ms, info);
+    }
+    if (result == OK && (ms < setting->min || ms > setting->max)) {
+        return err_set(info, ERR_DEFINITION, "%s is not in %s-%s", shown, duration_text(setting->min, min, sizeof min),
+                       duration_text(setting->max, max, sizeof max));
+    }
+    *out_ms = ms;
+    return result;
+}
+
+static enum err family_parse(const char *value, int *out, struct err_info *info)
+{
+    char shown[SHOWN_BYTES];
+    if (text_equal_nocase(value, "any")) {
+        *out = 0;
+    } else if (text_equal_nocase(value, "inet")) {
+        *out = 4;
+    } else if (text_equal_nocase(value, "inet6")) {
+        *out = 6;
+    } else {
+        return err_set(info, ERR_DEFINITION, "'%s' is not any, inet or inet6", text_shown(value, shown, sizeof shown));
+    }
+    return OK;
+}
+
+static enum err policy_parse(enum dialect dialect, const char *value, enum host_key_policy *out, struct err_info *info)
+{
+    char shown[SHOWN_BYTES];
+    bool yes = false;
+    if (bool_parse(value, &yes, NULL) == OK) {
+        *out = yes ? HOST_KEY_YES : HOST_KEY_NO;
+        return OK;
+    }
+    if (text_equal_nocase(value, dialect == DIALECT_YAML ? "accept_new" : "accept-new")) {
+        *out = HOST_KEY_ACCEPT_NEW;
+        return OK;
+    }
+    if (dialect == DIALECT_SSH && text_equal_nocase(value, "off")) {
+        *out = HOST_KEY_NO;
+        return OK;
+    }
+    if (dialect == DIALECT_SSH && text_equal_nocase(value, "ask")) {
+        *out = HOST_KEY_ASK;
+        return OK;
+    }
+    return err_set(info, ERR_DEFINITION, "'%s' is not %s", text_shown(value, shown, sizeof shown),
+                   dialect == DIALECT_YAML ? "yes, accept_new or no" : "yes, no, ask or accept-new");
+}
+
+/* "BYTES [TIME]"; "default" and "none" stand for what we do by ourselves. */
+static enum err rekey_parse(enum dialect dialect, const char *value, struct host_spec *host, struct err_info *info)
+{
+    char shown[SHOWN_BYTES];
+    char word[2][40] = {"", ""};
+    const char *at = value;
+    uint64_t bytes = 0;
+    uint64_t ms = 0;
+    enum err result = OK;
+    for (size_t i = 0; i < 2; i++) {
+        at += strspn(at, " \t");
+        size_t len = strcspn(at, " \t");
+        if (len < sizeof word[i]) {
+            memcpy(word[i], at, len);
+            at += len;
+        }
+    }
+    at += strspn(at, " \t");
+    if (word[0][0] == '\0' || *at != '\0') {
+        return err_set(info, ERR_DEFINITION, "'%s' is not a size and a time, such as '%s'",
+                       text_shown(value, shown, sizeof shown), dialect == DIALECT_YAML ? "1GiB 1h" : "1G 1h");
+    }
+    if (!text_equal_nocase(word[0], "default") && !text_equal_nocase(word[0], "none")) {
+        result = dialect == DIALECT_YAML ? size_parse(text_shown(word[0], shown, sizeof shown), &bytes, info)
+                                         : size_parse_ssh(text_shown(word[0], shown, sizeof shown), &bytes, info);
+        if (result == OK && bytes < 16) {
+            result = err_set(info, ERR_DEFINITION, "a limit of %s is too small", word[0]);
+        }
+    }
+    if (result == OK && word[1][0] != '\0' && !text_equal_nocase(word[1], "none")) {
+        result = dialect == DIALECT_YAML ? duration_parse(text_shown(word[1], shown, sizeof shown), &ms, info)
+                                         : duration_parse_ssh(text_shown(word[1], shown, sizeof shown), &ms, info);
+    }
+    if (result == OK) {
+        host->rekey_limit_bytes = bytes;
+        host->rekey_limit_ms = ms;
+    }
+    return result;
+}
+
+static enum err algorithms_check(const char *value, struct err_info *info)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.@,*?!";
+    char shown[SHOWN_BYTES];
+    size_t skip = strspn(value, "+-^") > 0 ? 1 : 0;
+    const char *list = value + skip;
+    if (*list == '\0' || *list == ',' || strspn(list, letters) != strlen(list)) {
+        return err_set(info, ERR_DEFINITION, "'%s' is not a list of algorithms parted by commas",
+                       text_shown(value, shown, sizeof shown));
+    }
+    return OK;
+}
+
+static char *path_of(enum dialect dialect, const char *dir, const char *value)
+{
+    return dialect == DIALECT_YAML && dir != NULL ? platform_path_resolve(dir, value) : strdup(value);
+}
+
+static enum err list_add(struct string_list *list, enum kind kind, enum dialect dialect, const char *dir,
+                         const char *value, struct err_info *info)
+{
+    if (kind == KIND_HOSTS) {
+        /* A host name may hold % tokens under ssh_config; what comes out of them is looked up and fails there. */
+        if (dialect == DIALECT_YAML || strchr(value, '%') == NULL) {
+            char *user = NULL;
+            char *host = NULL;
+            uint16_t port = 0;
+            char shown[SHOWN_BYTES];
+            enum err result = destination_parse(value, &user, &host, &port, info);
+            bool plain = result == OK && user == NULL && port == 0 && strncmp(value, "ssh://", 6) != 0;
+            free(user);
+            free(host);
+            if (!plain) {
+                return result == ERR_MEMORY ? result
+                                            : err_set(info, ERR_DEFINITION, "'%s' is not a host name or address",
+                                                      text_shown(value, shown, sizeof shown));
+            }
+        }
+        return string_list_add(list, value) == OK ? OK : out_of_memory(info);
+    }
+    char *path = path_of(dialect, dir, value);
+    enum err result = path == NULL ? ERR_MEMORY : string_list_add(list, path);
+    free(path);
+    return result == OK ? OK : out_of_memory(info);
+}
+
+enum err settings_set(struct settings *settings, const struct setting *setting, enum dialect dialect, const char *dir,
+                      const char *value, struct err_info *info)
+{
+    void *at = place(settings, setting);
+    enum err result = OK;
+    if (*value == '\0') {
+        return err_set(info, ERR_DEFINITION, "a value is missing");
+    }
+    switch (setting->kind) {
+    case KIND_STRING: result = replace_string(at, strdup(value), info); break;
+    case KIND_BOOL: result = bool_parse(value, at, info); break;
+    case KIND_PORT: result = port_parse(value, false, at, info); break;
+    case KIND_COUNT: result = count_parse(setting, value, at, info); break;
+    case KIND_DURATION: result = ranged_duration_parse(setting, dialect, value, at, info); break;
+    case KIND_FAMILY: result = family_parse(value, at, info); break;
+    case KIND_POLICY: result = policy_parse(dialect, value, at, info); break;
+    case KIND_REKEY: result = rekey_parse(dialect, value, &settings->host, info); break;
+    case KIND_ALGORITHMS:
+        result = algorithms_check(value, info);
+        result = result == OK ? replace_string(at, strdup(value), info) : result;
+        break;
+    case KIND_AGENT:
+        result =
+            replace_string(at, text_equal_nocase(value, "none") ? strdup("none") : path_of(dialect, dir, value), info);
+        break;
+    case KIND_HOSTS:
+    case KIND_PATHS: result = list_add(at, setting->kind, dialect, dir, value, info); break;
+    }
+    if (result == OK) {
+        settings->given |= bit(setting);
+    }
+    return result;
+}
+
+static enum err merge_one(struct settings *to, const struct settings *from, const struct setting *setting)
+{
+    void *target = place(to, setting);
+    const void *source = const_place(from, setting);
+    switch (setting->kind) {
+    case KIND_STRING:
+    case KIND_ALGORITHMS:
+    case KIND_AGENT: return replace_string(target, strdup(*(char *const *)source), NULL);
+    case KIND_BOOL: *(bool *)target = *(const bool *)source; break;
+    case KIND_PORT: *(uint16_t *)target = *(const uint16_t *)source; break;
+    case KIND_COUNT: *(unsigned *)target = *(const unsigned *)source; break;
+    case KIND_DURATION: *(uint64_t *)target = *(const uint64_t *)source; break;
+    case KIND_FAMILY: *(int *)target = *(const int *)source; break;
+    case KIND_POLICY: *(enum host_key_policy *)target = *(const enum host_key_policy *)source; break;
+    case KIND_REKEY:
+        to->host.rekey_limit_bytes = from->host.rekey_limit_bytes;
+        to->host.rekey_limit_ms = from->host.rekey_limit_ms;
+        break;
+    case KIND_HOSTS:
+    case KIND_PATHS: string_list_deinit(target); return string_list_copy(target, source);
+    }
+    return OK;
+}
+
+enum err settings_merge(struct settings *to, const struct settings *from)
+{
+    for (size_t i = 0; i < TABLE_COUNT; i++) {
+        if (settings_has(from, &table[i]) && !settings_has(to, &table[i])) {
+            if (merge_one(to, from, &table[i]) != OK) {
+                return ERR_MEMORY;
+            }
+            to->given |= bit(&table[i]);
+        }
+    }
+    return OK;
+}

@@ -1,0 +1,338 @@
+/* One forwarded connection, from the accept or the peer's offer to its end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/container.h"
+#include "base/log.h"
+#include "forward/internal.h"
+#include "relay/socket_stream.h"
+
+static struct connection *connection_new(struct forward *forward, enum connection_state state)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL) {
+        return NULL;
+    }
+    connection->forward = forward;
+    connection->state = state;
+    connection->since_ms = uv_now(forward->loop);
+    list_init(&connection->link);
+    list_append(&forward->connections, &connection->link);
+    forward->counts.channels++;
+    forward->counts.channels_total++;
+    return connection;
+}
+
+static void connection_free(struct connection *connection)
+{
+    struct forward *forward = connection->forward;
+    list_remove(&connection->link);
+    forward->counts.channels--;
+    descriptors_give();
+    free(connection);
+    if (forward->events.on_connection_end != NULL && !forward->stopping) {
+        forward->events.on_connection_end(forward->events.arg, forward);
+    }
+    forward_check_stopped(forward);
+}
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+    struct connection *connection = handle->data;
+    free(handle);
+    connection_free(connection);
+}
+
+/* Ends a connection that has no relay. */
+static void end(struct connection *connection)
+{
+    connection->state = CONNECTION_CLOSING;
+    if (connection->socket != NULL) {
+        connection->socket->data = connection;
+        uv_close((uv_handle_t *)connection->socket, on_socket_closed);
+    } else {
+        connection_free(connection);
+    }
+}
+
+static const char *target_text(const struct forward *forward, char *out, size_t cap_bytes)
+{
+    return endpoint_text(&forward->spec->to, out, cap_bytes);
+}
+
+static void on_relay_done(void *arg, const struct relay_result *result)
+{
+    struct connection *connection = arg;
+    struct forward *forward = connection->forward;
+    char to[256];
+    forward->counts.bytes_out += result->bytes_from_a;
+    forward->counts.bytes_in += result->bytes_from_b;
+    log_debug(forward->log_name, "%s -> %s: connection from %s:%u ended: %llu bytes out, %llu in%s%s",
+              forward_type_flag(forward->spec->type), target_text(forward, to, sizeof to), connection->originator,
+              connection->originator_port, (unsigned long long)result->bytes_from_a,
+              (unsigned long long)result->bytes_from_b,
+              result->why.code != OK ? ": " : "", result->why.code != OK ? result->why.message : "");
+    connection->relay = NULL;
+    connection_free(connection);
+}
+
+/* Joins the socket (side A) and the channel (side B). */
+static void begin_relay(struct connection *connection)
+{
+    struct forward *forward = connection->forward;
+    struct socket_stream *socket = socket_stream_new(connection->socket);
+    struct stream *channel = channel_stream(connection->channel);
+    if (socket != NULL) {
+        connection->relay = relay_start(forward->loop, socket_stream_of(socket), channel, LINGER_MS, on_relay_done, connection);
+    }
+    if (connection->relay == NULL) {
+        log_error(forward->log_name, "out of memory for a connection; it is closed");
+        free(socket);
+        channel->events = NULL;
+        channel->ops->close(channel);
+        end(connection);
+        return;
+    }
+    connection->state = CONNECTION_RELAYING;
+    connection->socket = NULL;
+}
+
+/* ---- -L ---- */
+
+static void on_open(void *arg, struct channel *channel, enum err result, const struct err_info *why)
+{
+    struct connection *connection = arg;
+    struct forward *forward = connection->forward;
+    char to[256];
+    if (result == OK) {
+        connection->channel = channel;
+        begin_relay(connection);
+        return;
+    }
+    connection->channel = NULL;
+    if (result == ERR_CANCELLED || connection->cancelled) {
+        end(connection);
+    } else if (result == ERR_REFUSED) {
+        log_warning(forward->log_name, "-L %s: connection from %s:%u refused: %s", target_text(forward, to, sizeof to),
+                    connection->originator, connection->originator_port, why->message);
+        end(connection);
+    } else { /* the session died before anything was said: the client may wait for the next one */
+        connection->state = CONNECTION_HELD;
+        connection_check_held(forward);
+    }
+}
+
+void connection_open(struct connection *connection)
+{
+    struct forward *forward = connection->forward;
+    const struct endpoint *to = &forward->spec->to;
+    connection->state = CONNECTION_OPENING;
+    if (to->kind == ENDPOINT_UNIX) {
+        connection->channel = session_open_unix(forward->session, to->path, on_open, connection);
+    } else {
+        connection->channel = session_open_tcp(forward->session, to->host, to->port, connection->originator,
+                                               connection->originator_port, on_open, connection);
+    }
+    if (connection->channel == NULL) {
+        log_warning(forward->log_name, "too many connections at once; one from %s:%u is closed", connection->originator,
+                    connection->originator_port);
+        end(connection);
+    }
+}
+
+static void learn_originator(struct connection *connection)
+{
+    struct sockaddr_storage address;
+    int len = sizeof address;
+    (void)strcpy(connection->originator, "127.0.0.1"); /* a Unix socket's client has none; ssh says this too */
+    if (connection->socket->type != UV_TCP ||
+        uv_tcp_getpeername((uv_tcp_t *)connection->socket, (struct sockaddr *)&address, &len) != 0) {
+        return;
+    }
+    if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
+        (void)uv_ip6_name(v6, connection->originator, sizeof connection->originator);
+        connection->originator_port = ntohs(v6->sin6_port);
+    } else {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+        (void)uv_ip4_name(v4, connection->originator, sizeof connection->originator);
+        connection->originator_port = ntohs(v4->sin_port);
+    }
+}
+
+static void on_unwanted_closed(uv_handle_t *handle)
+{
+    free(handle);
+    descriptors_give();
+}
+
+void connection_accept(struct forward *forward, uv_stream_t *socket)
+{
+    struct connection *connection = connection_new(forward, CONNECTION_HELD);
+    if (connection == NULL) {
+        uv_close((uv_handle_t *)socket, on_unwanted_closed);
+        return;
+    }
+    connection->socket = socket;
+    socket->data = connection;
+    learn_originator(connection);
+    if (socket->type == UV_TCP) {
+        (void)uv_tcp_nodelay((uv_tcp_t *)socket, 1);
+        (void)uv_tcp_keepalive((uv_tcp_t *)socket, 1, 60);
+    }
+    if (forward->session != NULL) {
+        connection_open(connection);
+    } else {
+        connection_check_held(forward);
+    }
+}
+
+static void on_hold_timer(uv_timer_t *timer)
+{
+    connection_check_held(timer->data);
+}
+
+void connection_check_held(struct forward *forward)
+{
+    uint64_t now = uv_now(forward->loop);
+    uint64_t next = UINT64_MAX;
+    struct list *link = forward->connections.next;
+    while (link != &forward->connections) {
+        struct connection *connection = container_of(link, struct connection, link);
+        link = link->next;
+        if (connection->state != CONNECTION_HELD) {
+            continue;
+        }
+        uint64_t due = connection->since_ms + forward->spec->hold_ms;
+        if (due <= now) {
+            log_info(forward->log_name, "-L: connection from %s:%u closed: the session did not come within its hold time",
+                     connection->originator, connection->originator_port);
+            end(connection); /* frees later, never inside */
+        } else if (due < next) {
+            next = due;
+        }
+    }
+    if (next != UINT64_MAX && forward->timer_open && !forward->answer_due) {
+        (void)uv_timer_start(&forward->timer, on_hold_timer, next - now, 0);
+    }
+}
+
+/* ---- -R ---- */
+
+static void target_failed(struct connection *connection, enum err code, const char *reason)
+{
+    struct forward *forward = connection->forward;
+    char to[256];
+    if (!connection->cancelled) {
+        log_warning(forward->log_name, "-R %s: connection from %s:%u: the target did not answer: %s",
+                    target_text(forward, to, sizeof to), connection->originator, connection->originator_port, reason);
+    }
+    channel_reject(connection->channel, code == ERR_CANCELLED ? ERR_BUSY : ERR_CONNECT, reason);
+    connection->channel = NULL;
+    end(connection);
+}
+
+static void target_connected(struct connection *connection)
+{
+    if (connection->cancelled) {
+        target_failed(connection, ERR_CANCELLED, "stopped");
+        return;
+    }
+    channel_accept(connection->channel);
+    begin_relay(connection);
+}
+
+static void on_dialed(void *arg, uv_tcp_t *tcp, const char *address, const struct err_info *why)
+{
+    struct connection *connection = arg;
+    (void)address;
+    connection->dial = NULL;
+    if (tcp == NULL) {
+        target_failed(connection, why->code, why->message);
+        return;
+    }
+    connection->socket = (uv_stream_t *)tcp;
+    (void)uv_tcp_nodelay(tcp, 1);
+    (void)uv_tcp_keepalive(tcp, 1, 60);
+    target_connected(connection);
+}
+
+static void on_pipe_connected(uv_connect_t *req, int status)
+{
+    struct connection *connection = req->data;
+    free(req);
+    connection->pipe_connect = NULL;
+    if (status != 0) {
+        target_failed(connection, ERR_CONNECT, err_uv_text(status));
+    } else {
+        target_connected(connection);
+    }
+}
+
+static void dial_path(struct connection *connection, const char *path)
+{
+    uv_pipe_t *pipe = malloc(sizeof *pipe);
+    connection->pipe_connect = malloc(sizeof *connection->pipe_connect);
+    if (pipe == NULL || connection->pipe_connect == NULL || uv_pipe_init(connection->forward->loop, pipe, 0) != 0) {
+        free(pipe);
+        free(connection->pipe_connect);
+        target_failed(connection, ERR_MEMORY, "out of memory");
+        return;
+    }
+    connection->socket = (uv_stream_t *)pipe;
+    pipe->data = connection;
+    connection->pipe_connect->data = connection;
+    uv_pipe_connect(connection->pipe_connect, pipe, path, on_pipe_connected);
+}
+
+void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer)
+{
+    const struct endpoint *to = &forward->spec->to;
+    struct connection *connection = descriptors_take() ? connection_new(forward, CONNECTION_DIALING) : NULL;
+    if (connection == NULL) {
+        log_warning(forward->log_name, "-R: connection from %s:%u refused: this process is at its descriptor limit",
+                    offer->originator_host, offer->originator_port);
+        channel_reject(channel, ERR_BUSY, "too many connections");
+        return;
+    }
+    connection->channel = channel;
+    (void)strncat(connection->originator, offer->originator_host, sizeof connection->originator - 1);
+    connection->originator_port = offer->originator_port;
+    if (to->kind == ENDPOINT_UNIX) {
+        dial_path(connection, to->path);
+        return;
+    }
+    const char *const hosts[] = {to->host};
+    const struct dial_options options = {
+        .hosts = hosts, .host_count = 1, .port = to->port, .timeout_ms = forward->connect_timeout_ms};
+    const struct dial_events events = {.on_done = on_dialed, .arg = connection};
+    connection->dial = dial_start(forward->loop, &options, &events);
+    if (connection->dial == NULL) {
+        target_failed(connection, ERR_MEMORY, "out of memory");
+    }
+}
+
+/* ---- both ---- */
+
+void connection_cancel(struct connection *connection, const char *why)
+{
+    struct err_info info;
+    if (connection->cancelled) {
+        return;
+    }
+    connection->cancelled = true;
+    switch (connection->state) {
+    case CONNECTION_HELD: end(connection); break;
+    case CONNECTION_OPENING: channel_cancel_open(connection->channel); break;
+    case CONNECTION_DIALING:
+        if (connection->dial != NULL) {
+            dial_cancel(connection->dial);
+        } /* a Unix connect answers at once by itself */
+        break;
+    case CONNECTION_RELAYING:
+        (void)err_set(&info, ERR_CANCELLED, "%s", why);
+        relay_cancel(connection->relay, &info);
+        break;
+    case CONNECTION_CLOSING: break;
+    }
+}

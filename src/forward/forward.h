@@ -1,0 +1,66 @@
+/* One forward: its listener (here or on the peer) and its connections. All on the loop's thread. */
+#ifndef HOLDFAST_FORWARD_FORWARD_H
+#define HOLDFAST_FORWARD_FORWARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "forward/spec.h"
+#include "session/session.h"
+
+enum forward_state {
+    FORWARD_IDLE = 0, /* nothing asked for: not started, or no session for a -R */
+    FORWARD_BINDING,  /* asked for, no answer yet */
+    FORWARD_UP,
+    FORWARD_FAILED    /* could not be bound; forward_bind tries again */
+};
+
+struct forward;
+
+struct forward_events {
+    /* The state changed to FORWARD_UP or FORWARD_FAILED (forward_error says why). */
+    void (*on_change)(void *arg, struct forward *forward);
+    /* Exactly once after forward_stop: no listener and no connection is left. */
+    void (*on_stopped)(void *arg, struct forward *forward);
+    /* A connection ended (for draining). */
+    void (*on_connection_end)(void *arg, struct forward *forward);
+    void *arg;
+};
+
+struct forward_counts {
+    uint64_t channels, channels_total;
+    uint64_t bytes_in;  /* from the peer's side to ours */
+    uint64_t bytes_out; /* from our side to the peer's */
+};
+
+/* `spec` must outlive it. `connect_timeout_ms` is for -R targets. NULL: out of memory. */
+struct forward *forward_new(uv_loop_t *loop, const struct forward_spec *spec, const char *log_name,
+                            uint64_t connect_timeout_ms, const struct forward_events *events);
+/* Binds what is not bound: a local listener at any time, a remote one only while there is a session. Completes by on_change,
+ * never from inside. Does nothing when it is up or binding. */
+void forward_bind(struct forward *forward);
+/* The session is there: held connections go on. It stays valid until forward_session_down. */
+void forward_session_up(struct forward *forward, struct session *session);
+/* The session is gone: a remote forward is idle again, new local connections wait. */
+void forward_session_down(struct forward *forward);
+/* Whether a connection that the peer offers belongs to this forward: 0 no, 1 by its port alone, 2 by address and port. */
+int forward_matches(const struct forward *forward, const struct channel_offer *offer);
+/* Takes the offered channel: connects to the target, then accepts or rejects. */
+void forward_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer);
+/* Takes no new connection; a remote listener is cancelled. Running connections go on. */
+void forward_drain(struct forward *forward);
+/* Ends everything. Completes by on_stopped, never from inside. */
+void forward_stop(struct forward *forward);
+/* After on_stopped, or before anything was started. */
+void forward_free(struct forward *forward);
+
+enum forward_state forward_get_state(const struct forward *forward);
+const struct forward_spec *forward_get_spec(const struct forward *forward);
+const struct err_info *forward_error(const struct forward *forward);
+/* The port it is bound to, 0 when none. */
+uint16_t forward_bound_port(const struct forward *forward);
+void forward_get_counts(const struct forward *forward, struct forward_counts *out);
+
+#endif

@@ -1,0 +1,110 @@
+/* Shared by forward.c, local.c (-L listeners), remote.c (-R listeners and targets) and connection.c. */
+#ifndef HOLDFAST_FORWARD_INTERNAL_H
+#define HOLDFAST_FORWARD_INTERNAL_H
+
+#include "base/list.h"
+#include "forward/forward.h"
+#include "relay/relay.h"
+#include "session/dial.h"
+
+enum { LISTENERS_MAX = 8, LINGER_MS = 2000 };
+
+struct connection;
+
+struct listener {
+    struct forward *forward;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } as;
+    struct list paused; /* in the list of listeners that wait for descriptors */
+    char text[128];     /* "127.0.0.1:8080" */
+    bool open;
+};
+
+struct forward {
+    uv_loop_t *loop;
+    const struct forward_spec *spec;
+    char *log_name;
+    uint64_t connect_timeout_ms;
+    struct forward_events events;
+    enum forward_state state;
+    struct err_info error;
+    struct session *session;
+    uint16_t bound_port, last_port;
+    struct list connections;
+    struct forward_counts counts; /* bytes of ended connections */
+    /* local */
+    struct listener *listeners[LISTENERS_MAX];
+    size_t listener_count, listeners_open;
+    uv_getaddrinfo_t *lookup;
+    uv_timer_t timer; /* the end of the oldest held connection's wait; a deferred answer of a bind */
+    bool timer_open;
+    bool answer_due;
+    /* remote */
+    struct list questions; /* requests to the peer that are not yet answered */
+    unsigned request; /* counts the requests, so that an answer to an older one is told apart */
+    bool drained, stopping, stopped_told;
+};
+
+enum connection_state {
+    CONNECTION_HELD = 0, /* -L: no session yet */
+    CONNECTION_OPENING,  /* -L: the peer connects */
+    CONNECTION_DIALING,  /* -R: we connect */
+    CONNECTION_RELAYING,
+    CONNECTION_CLOSING
+};
+
+struct connection {
+    struct forward *forward;
+    struct list link;
+    enum connection_state state;
+    uv_stream_t *socket; /* our side's socket, ours until the relay has it; NULL before -R's connect */
+    struct channel *channel;
+    struct relay *relay;
+    struct dial *dial;
+    uv_connect_t *pipe_connect;
+    uint64_t since_ms;
+    bool cancelled;
+    char originator[64];
+    uint16_t originator_port;
+};
+
+/* ---- forward.c ---- */
+void forward_set_state(struct forward *forward, enum forward_state state, const struct err_info *why);
+/* on_stopped when nothing is left. */
+void forward_check_stopped(struct forward *forward);
+
+/* ---- local.c ---- */
+void local_bind(struct forward *forward);
+void local_close(struct forward *forward);
+void local_session_up(struct forward *forward);
+
+/* ---- remote.c ---- */
+void remote_bind(struct forward *forward);
+void remote_cancel(struct forward *forward);
+/* The forward goes away; the answer to this question of its list is nobody's. */
+void remote_forget(struct list *question);
+
+/* ---- connection.c ---- */
+/* A client came: `socket` is an accepted handle from malloc. */
+void connection_accept(struct forward *forward, uv_stream_t *socket);
+/* Opens the channel of a held connection. */
+void connection_open(struct connection *connection);
+void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer);
+/* Ends it soon, whatever it is doing. */
+void connection_cancel(struct connection *connection, const char *why);
+/* The end of the oldest wait of held connections; closes those that waited too long. */
+void connection_check_held(struct forward *forward);
+
+/* ---- descriptors.c: accepting pauses before the process runs out of them ---- */
+bool descriptors_take(void);
+void descriptors_give(void);
+/* Whether one may be taken; otherwise the listener is remembered and `local_accept` called once there are some again. */
+bool descriptors_or_pause(struct listener *listener);
+void descriptors_forget(struct listener *listener);
+void local_accept(struct listener *listener);
+
+#endif

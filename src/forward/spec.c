@@ -1,0 +1,114 @@
+#include "forward/spec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void forward_spec_init(struct forward_spec *spec)
+{
+    memset(spec, 0, sizeof *spec);
+    spec->hold_ms = 10000;
+}
+
+enum err forward_spec_copy(struct forward_spec *to, const struct forward_spec *from)
+{
+    *to = *from;
+    memset(&to->listen, 0, sizeof to->listen);
+    memset(&to->to, 0, sizeof to->to);
+    if (endpoint_copy(&to->listen, &from->listen) != OK || endpoint_copy(&to->to, &from->to) != OK) {
+        forward_spec_deinit(to);
+        return ERR_MEMORY;
+    }
+    return OK;
+}
+
+void forward_spec_deinit(struct forward_spec *spec)
+{
+    endpoint_deinit(&spec->listen);
+    endpoint_deinit(&spec->to);
+}
+
+void endpoint_deinit(struct endpoint *endpoint)
+{
+    free(endpoint->host);
+    free(endpoint->path);
+    memset(endpoint, 0, sizeof *endpoint);
+}
+
+enum err endpoint_copy(struct endpoint *to, const struct endpoint *from)
+{
+    *to = (struct endpoint){.kind = from->kind, .port = from->port};
+    if ((from->host != NULL && (to->host = strdup(from->host)) == NULL) ||
+        (from->path != NULL && (to->path = strdup(from->path)) == NULL)) {
+        endpoint_deinit(to);
+        return ERR_MEMORY;
+    }
+    return OK;
+}
+
+static void tcp_text(const char *host, uint16_t port, char *out, size_t cap_bytes)
+{
+    if (host == NULL) {
+        (void)snprintf(out, cap_bytes, "%u", (unsigned)port);
+    } else if (strchr(host, ':') != NULL) {
+        (void)snprintf(out, cap_bytes, "[%s]:%u", host, (unsigned)port);
+    } else {
+        (void)snprintf(out, cap_bytes, "%s:%u", host[0] == '\0' ? "*" : host, (unsigned)port);
+    }
+}
+
+const char *endpoint_text(const struct endpoint *endpoint, char *out, size_t cap_bytes)
+{
+    switch (endpoint->kind) {
+    case ENDPOINT_TCP: tcp_text(endpoint->host, endpoint->port, out, cap_bytes); break;
+    case ENDPOINT_UNIX: (void)snprintf(out, cap_bytes, "%s", endpoint->path); break;
+    case ENDPOINT_NONE: (void)snprintf(out, cap_bytes, "-"); break;
+    }
+    return out;
+}
+
+const char *forward_spec_text(const struct forward_spec *spec, uint16_t bound_port, char *out, size_t cap_bytes)
+{
+    char listen[320];
+    char to[320];
+    if (spec->listen.kind == ENDPOINT_TCP) {
+        const char *host = spec->listen.host;
+        if (host == NULL) {
+            host = spec->type == FORWARD_LOCAL && spec->gateway_ports ? "*" : "127.0.0.1";
+        }
+        tcp_text(host, bound_port != 0 ? bound_port : spec->listen.port, listen, sizeof listen);
+    } else {
+        (void)endpoint_text(&spec->listen, listen, sizeof listen);
+    }
+    if (spec->to.kind == ENDPOINT_NONE) {
+        (void)snprintf(out, cap_bytes, "%s %s", forward_type_flag(spec->type), listen);
+    } else {
+        (void)snprintf(out, cap_bytes, "%s %s -> %s", forward_type_flag(spec->type), listen,
+                       endpoint_text(&spec->to, to, sizeof to));
+    }
+    return out;
+}
+
+const char *forward_type_flag(enum forward_type type)
+{
+    switch (type) {
+    case FORWARD_LOCAL: return "-L";
+    case FORWARD_REMOTE:
+    case FORWARD_REMOTE_DYNAMIC: return "-R";
+    case FORWARD_DYNAMIC: return "-D";
+    case FORWARD_DIRECT: return "direct";
+    }
+    return "?";
+}
+
+const char *forward_type_name(enum forward_type type)
+{
+    switch (type) {
+    case FORWARD_LOCAL: return "local";
+    case FORWARD_REMOTE: return "remote";
+    case FORWARD_DYNAMIC: return "dynamic";
+    case FORWARD_REMOTE_DYNAMIC: return "remote_dynamic";
+    case FORWARD_DIRECT: return "direct";
+    }
+    return "?";
+}

@@ -1,0 +1,115 @@
+/* Is the peer still there? Any received byte proves it; silence is asked about, and ends the session when nothing came for
+ * server_alive_interval x (server_alive_count_max + 1). The same timer holds the deadlines of the earlier phases. */
+#include "base/log.h"
+#include "platform/platform.h"
+#include "session/internal.h"
+
+enum { AUTH_SILENCE_MS = 120000 /* as sshd's LoginGraceTime */ };
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm(struct session *session, uint64_t due_ms)
+{
+    uint64_t now = uv_now(session->loop);
+    (void)uv_timer_start(&session->timer, on_timer, due_ms > now ? due_ms - now : 1, 0);
+}
+
+static void on_keepalive_reply(void *arg, enum err result, uint16_t bound_port)
+{
+    struct session *session = arg;
+    (void)bound_port;
+    if (result != ERR_CLOSED) { /* refused is an answer too, and the usual one */
+        session->rtt_ms = (int64_t)(uv_now(session->loop) - session->probe_sent_ms);
+    }
+}
+
+static void check_ready(struct session *session)
+{
+    uint64_t interval = session->spec.server_alive_interval_ms;
+    uint64_t silent = uv_now(session->loop) - session->last_received_ms;
+    if (interval == 0) {
+        return;
+    }
+    if (silent >= interval * (session->spec.server_alive_count_max + 1ULL) &&
+        session->probes >= session->spec.server_alive_count_max) {
+        session_end(session, ERR_TIMEOUT, "the peer is silent since %.3g s (server_alive_interval x (count + 1))",
+                    (double)silent / 1000.0);
+        return;
+    }
+    if (silent >= interval) {
+        if (session->probes < session->spec.server_alive_count_max) {
+            session->probes++;
+            session->probe_sent_ms = uv_now(session->loop);
+            mux_keepalive(session->mux, on_keepalive_reply, session);
+        }
+        arm(session, uv_now(session->loop) + interval - silent % interval);
+    } else {
+        arm(session, session->last_received_ms + interval);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct session *session = timer->data;
+    uint64_t now = uv_now(session->loop);
+    uint64_t limit = session->spec.connect_timeout_ms != 0 ? session->spec.connect_timeout_ms : AUTH_SILENCE_MS;
+    if (session->ending) {
+        return;
+    }
+    if (session->stopping) {
+        session_end(session, ERR_CANCELLED, "stopped");
+        return;
+    }
+    switch (session->phase) {
+    case SESSION_HANDSHAKING:
+        if (session->key_check != NULL) { /* a person is being asked */
+            arm(session, now + limit);
+        } else if (now - session->phase_started_ms >= limit) {
+            session_end(session, ERR_TIMEOUT, "no SSH greeting and key exchange within %.3g s; is port %u a sshd?",
+                        (double)limit / 1000.0, session->spec.port);
+        } else {
+            arm(session, session->phase_started_ms + limit);
+        }
+        break;
+    case SESSION_AUTHENTICATING:
+        if (!session->lent && now - session->last_received_ms >= AUTH_SILENCE_MS) {
+            session_end(session, ERR_TIMEOUT, "the peer went silent while it was asked to let us in");
+        } else {
+            arm(session, (session->lent ? now : session->last_received_ms) + AUTH_SILENCE_MS);
+        }
+        break;
+    case SESSION_READY: check_ready(session); break;
+    case SESSION_RESOLVING:
+    case SESSION_CONNECTING:
+    case SESSION_CLOSED: break;
+    }
+}
+
+void alive_phase(struct session *session)
+{
+    uint64_t now = uv_now(session->loop);
+    uint64_t interval = session->spec.server_alive_interval_ms;
+    session->phase_started_ms = now;
+    session->last_received_ms = now;
+    session->probes = 0;
+    if (session->phase == SESSION_HANDSHAKING || session->phase == SESSION_AUTHENTICATING) {
+        arm(session, now + (session->spec.connect_timeout_ms != 0 ? session->spec.connect_timeout_ms : AUTH_SILENCE_MS));
+    } else if (session->phase == SESSION_READY && interval != 0) {
+        uint64_t limit = interval * (session->spec.server_alive_count_max + 1ULL);
+        platform_tcp_user_timeout(session->tcp, limit < 1000000000ULL ? (unsigned)limit : 1000000000U);
+        arm(session, now + interval);
+    } else {
+        (void)uv_timer_stop(&session->timer);
+    }
+}
+
+void alive_received(struct session *session)
+{
+    session->last_received_ms = uv_now(session->loop);
+    session->probes = 0;
+}
+
+void alive_stop_within(struct session *session, uint64_t ms)
+{
+    arm(session, uv_now(session->loop) + ms);
+}

@@ -1,0 +1,391 @@
+#include "session/dial.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    STAGGER_MS = 250,      /* RFC 8305 section 5: between attempts */
+    ADDRESSES_MAX = 16,
+    DEFAULT_TIMEOUT_MS = 10000
+};
+
+struct attempt {
+    struct dial *dial;
+    uv_tcp_t *tcp;
+    uv_connect_t req;
+    struct sockaddr_storage address;
+    bool started, over;
+};
+
+/* Lives apart from its dial: a running name lookup cannot be taken back. */
+struct lookup {
+    uv_getaddrinfo_t req;
+    struct dial *dial; /* NULL once nobody waits for it */
+};
+
+struct dial {
+    uv_loop_t *loop;
+    char **hosts;
+    size_t host_count, host_index;
+    uint16_t port;
+    int family;
+    char *bind_address;
+    uint64_t timeout_ms;
+    struct dial_events events;
+    struct lookup *lookup;
+    uv_timer_t stagger, deadline;
+    struct attempt attempts[ADDRESSES_MAX];
+    size_t attempt_count, next_attempt;
+    size_t handles;      /* not yet closed: the two timers and the attempts' sockets */
+    uv_tcp_t *won;
+    char won_address[64];
+    bool finished;       /* on_done is decided */
+    struct err_info why; /* grows with each address that failed */
+};
+
+static void begin_host(struct dial *dial);
+static void next_attempt(struct dial *dial);
+
+const char *dial_address_text(const struct sockaddr *address, char *out, size_t cap_bytes)
+{
+    char ip[INET6_ADDRSTRLEN] = "?";
+    if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+        (void)uv_ip6_name(v6, ip, sizeof ip);
+        (void)snprintf(out, cap_bytes, "[%s]:%u", ip, ntohs(v6->sin6_port));
+    } else {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        (void)uv_ip4_name(v4, ip, sizeof ip);
+        (void)snprintf(out, cap_bytes, "%s:%u", ip, ntohs(v4->sin_port));
+    }
+    return out;
+}
+
+static void note_failure(struct dial *dial, enum err code, const char *what, const char *reason)
+{
+    size_t len = dial->why.code == OK ? 0 : strlen(dial->why.message);
+    if (len + 4 < sizeof dial->why.message) {
+        (void)snprintf(dial->why.message + len, sizeof dial->why.message - len, "%s%s: %s", len > 0 ? "; " : "", what,
+                       reason);
+    }
+    dial->why.code = code;
+}
+
+static void dial_free(struct dial *dial)
+{
+    for (size_t i = 0; i < dial->host_count; i++) {
+        free(dial->hosts[i]);
+    }
+    free(dial->hosts);
+    free(dial->bind_address);
+    free(dial);
+}
+
+static void release(struct dial *dial)
+{
+    if (--dial->handles > 0) {
+        return;
+    }
+    dial->events.on_done(dial->events.arg, dial->won, dial->won_address, dial->won != NULL ? NULL : &dial->why);
+    dial_free(dial);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    release(handle->data);
+}
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+    struct attempt *attempt = handle->data;
+    free(handle);
+    release(attempt->dial);
+}
+
+static void drop_attempt(struct attempt *attempt)
+{
+    if (attempt->started && !attempt->over) {
+        attempt->over = true;
+        uv_close((uv_handle_t *)attempt->tcp, on_socket_closed);
+    }
+}
+
+/* Closes everything but the winner; on_done follows when the last handle is gone. */
+static void finish(struct dial *dial)
+{
+    if (dial->finished) {
+        return;
+    }
+    dial->finished = true;
+    if (dial->lookup != NULL) {
+        dial->lookup->dial = NULL;
+        (void)uv_cancel((uv_req_t *)&dial->lookup->req);
+        dial->lookup = NULL;
+    }
+    for (size_t i = 0; i < dial->attempt_count; i++) {
+        drop_attempt(&dial->attempts[i]);
+    }
+    uv_close((uv_handle_t *)&dial->stagger, on_timer_closed);
+    uv_close((uv_handle_t *)&dial->deadline, on_timer_closed);
+}
+
+/* This host did not work out: the next one, or the end. */
+static void host_failed(struct dial *dial)
+{
+    for (size_t i = 0; i < dial->attempt_count; i++) {
+        drop_attempt(&dial->attempts[i]);
+    }
+    (void)uv_timer_stop(&dial->stagger);
+    if (dial->lookup != NULL) {
+        dial->lookup->dial = NULL;
+        (void)uv_cancel((uv_req_t *)&dial->lookup->req);
+        dial->lookup = NULL;
+    }
+    dial->host_index++;
+    if (dial->host_index < dial->host_count) {
+        begin_host(dial);
+    } else {
+        finish(dial);
+    }
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct dial *dial = timer->data;
+    char text[96];
+    (void)snprintf(text, sizeof text, "no answer within %.3g s", (double)dial->timeout_ms / 1000.0);
+    note_failure(dial, ERR_TIMEOUT, dial->hosts[dial->host_index], text);
+    host_failed(dial);
+}
+
+static void attempt_failed(struct attempt *attempt, int status)
+{
+    struct dial *dial = attempt->dial;
+    char text[64];
+    note_failure(dial, err_from_uv(status) == ERR_IO ? ERR_CONNECT : err_from_uv(status),
+                 dial_address_text((const struct sockaddr *)&attempt->address, text, sizeof text), err_uv_text(status));
+    drop_attempt(attempt);
+    bool pending = dial->next_attempt < dial->attempt_count;
+    for (size_t i = 0; i < dial->next_attempt && !pending; i++) {
+        pending = dial->attempts[i].started && !dial->attempts[i].over;
+    }
+    if (!pending) {
+        host_failed(dial);
+    } else if (dial->next_attempt < dial->attempt_count) {
+        next_attempt(dial);
+    }
+}
+
+static void on_connect(uv_connect_t *req, int status)
+{
+    struct attempt *attempt = req->data;
+    struct dial *dial = attempt->dial;
+    if (attempt->over || dial->finished) {
+        return;
+    }
+    if (status != 0) {
+        attempt_failed(attempt, status);
+        return;
+    }
+    dial->won = attempt->tcp;
+    (void)dial_address_text((const struct sockaddr *)&attempt->address, dial->won_address, sizeof dial->won_address);
+    attempt->over = true; /* its handle is the caller's now */
+    dial->handles--;
+    finish(dial);
+}
+
+static int bind_source(const struct dial *dial, uv_tcp_t *tcp, int family)
+{
+    struct sockaddr_storage source;
+    if (dial->bind_address == NULL) {
+        return 0;
+    }
+    int status = family == AF_INET6 ? uv_ip6_addr(dial->bind_address, 0, (struct sockaddr_in6 *)&source)
+                                    : uv_ip4_addr(dial->bind_address, 0, (struct sockaddr_in *)&source);
+    return status != 0 ? status : uv_tcp_bind(tcp, (const struct sockaddr *)&source, 0);
+}
+
+static void on_stagger(uv_timer_t *timer)
+{
+    next_attempt(timer->data);
+}
+
+static void next_attempt(struct dial *dial)
+{
+    if (dial->finished || dial->next_attempt >= dial->attempt_count) {
+        return;
+    }
+    struct attempt *attempt = &dial->attempts[dial->next_attempt++];
+    attempt->tcp = malloc(sizeof *attempt->tcp);
+    int status = attempt->tcp == NULL ? UV_ENOMEM : uv_tcp_init(dial->loop, attempt->tcp);
+    if (status != 0) {
+        free(attempt->tcp);
+        attempt_failed(attempt, status);
+        return;
+    }
+    attempt->started = true;
+    dial->handles++;
+    attempt->tcp->data = attempt;
+    attempt->req.data = attempt;
+    status = bind_source(dial, attempt->tcp, attempt->address.ss_family);
+    if (status == 0) {
+        status = uv_tcp_connect(&attempt->req, attempt->tcp, (const struct sockaddr *)&attempt->address, on_connect);
+    }
+    if (status != 0) {
+        attempt_failed(attempt, status);
+        return;
+    }
+    (void)uv_timer_start(&dial->stagger, on_stagger, STAGGER_MS, 0);
+}
+
+static void add_address(struct dial *dial, const struct addrinfo *info)
+{
+    struct attempt *attempt = &dial->attempts[dial->attempt_count++];
+    *attempt = (struct attempt){.dial = dial};
+    memcpy(&attempt->address, info->ai_addr, info->ai_addrlen);
+}
+
+static const struct addrinfo *next_of_family(const struct addrinfo *at, int family)
+{
+    while (at != NULL && at->ai_family != family) {
+        at = at->ai_next;
+    }
+    return at;
+}
+
+/* The resolver's order, families taking turns (RFC 8305 section 4). */
+static void sort_addresses(struct dial *dial, const struct addrinfo *list)
+{
+    int first = list->ai_family;
+    int second = first == AF_INET6 ? AF_INET : AF_INET6;
+    const struct addrinfo *a = next_of_family(list, first);
+    const struct addrinfo *b = next_of_family(list, second);
+    while ((a != NULL || b != NULL) && dial->attempt_count < ADDRESSES_MAX) {
+        if (a != NULL) {
+            add_address(dial, a);
+            a = next_of_family(a->ai_next, first);
+        }
+        if (b != NULL && dial->attempt_count < ADDRESSES_MAX) {
+            add_address(dial, b);
+            b = next_of_family(b->ai_next, second);
+        }
+    }
+}
+
+static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+{
+    struct lookup *lookup = (struct lookup *)req->data;
+    struct dial *dial = lookup->dial;
+    free(lookup);
+    if (dial == NULL) {
+        uv_freeaddrinfo(list);
+        return;
+    }
+    dial->lookup = NULL;
+    if (status != 0 || list == NULL) {
+        uv_freeaddrinfo(list);
+        note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index],
+                     status != 0 ? err_uv_text(status) : "the name has no address");
+        host_failed(dial);
+        return;
+    }
+    dial->attempt_count = dial->next_attempt = 0;
+    sort_addresses(dial, list);
+    uv_freeaddrinfo(list);
+    if (dial->events.on_resolved != NULL) {
+        dial->events.on_resolved(dial->events.arg);
+    }
+    next_attempt(dial);
+}
+
+/* An address needs no resolver, nor a place in its queue behind names whose servers do not answer. */
+static bool use_literal(struct dial *dial)
+{
+    struct attempt *attempt = &dial->attempts[0];
+    const char *host = dial->hosts[dial->host_index];
+    struct sockaddr_storage address;
+    bool v4 = dial->family != 6 && uv_ip4_addr(host, dial->port, (struct sockaddr_in *)&address) == 0;
+    if (!v4 && (dial->family == 4 || strchr(host, '%') != NULL ||
+                uv_ip6_addr(host, dial->port, (struct sockaddr_in6 *)&address) != 0)) {
+        return false;
+    }
+    *attempt = (struct attempt){.dial = dial, .address = address};
+    dial->attempt_count = 1;
+    dial->next_attempt = 0;
+    if (dial->events.on_resolved != NULL) {
+        dial->events.on_resolved(dial->events.arg);
+    }
+    next_attempt(dial);
+    return true;
+}
+
+static void begin_host(struct dial *dial)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
+    char service[8];
+    int status = UV_ENOMEM;
+    hints.ai_family = dial->family == 4 ? AF_INET : dial->family == 6 ? AF_INET6 : AF_UNSPEC;
+    (void)snprintf(service, sizeof service, "%u", dial->port);
+    (void)uv_timer_start(&dial->deadline, on_deadline, dial->timeout_ms, 0);
+    if (use_literal(dial)) {
+        return;
+    }
+    dial->lookup = calloc(1, sizeof *dial->lookup);
+    if (dial->lookup != NULL) {
+        dial->lookup->dial = dial;
+        dial->lookup->req.data = dial->lookup;
+        status = uv_getaddrinfo(dial->loop, &dial->lookup->req, on_lookup, dial->hosts[dial->host_index], service, &hints);
+    }
+    if (status != 0) { /* told by the deadline timer's next tick, never from inside dial_start */
+        free(dial->lookup);
+        dial->lookup = NULL;
+        dial->timeout_ms = 0;
+        (void)uv_timer_start(&dial->deadline, on_deadline, 0, 0);
+    }
+}
+
+struct dial *dial_start(uv_loop_t *loop, const struct dial_options *options, const struct dial_events *events)
+{
+    struct dial *dial = calloc(1, sizeof *dial);
+    if (dial == NULL || (dial->hosts = calloc(options->host_count, sizeof *dial->hosts)) == NULL) {
+        free(dial);
+        return NULL;
+    }
+    dial->host_count = options->host_count;
+    bool complete = true;
+    for (size_t i = 0; i < options->host_count; i++) {
+        dial->hosts[i] = strdup(options->hosts[i]);
+        complete = complete && dial->hosts[i] != NULL;
+    }
+    if (options->bind_address != NULL) {
+        dial->bind_address = strdup(options->bind_address);
+        complete = complete && dial->bind_address != NULL;
+    }
+    if (!complete) {
+        dial_free(dial);
+        return NULL;
+    }
+    dial->loop = loop;
+    dial->port = options->port;
+    dial->family = options->address_family;
+    dial->timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
+    dial->events = *events;
+    (void)uv_timer_init(loop, &dial->stagger);
+    (void)uv_timer_init(loop, &dial->deadline);
+    dial->stagger.data = dial->deadline.data = dial;
+    dial->handles = 2;
+    begin_host(dial);
+    return dial;
+}
+
+void dial_cancel(struct dial *dial)
+{
+    if (!dial->finished) {
+        dial->why.code = OK;
+        note_failure(dial, ERR_CANCELLED, dial->hosts[dial->host_index < dial->host_count ? dial->host_index : 0],
+                     "given up");
+        finish(dial);
+    }
+}

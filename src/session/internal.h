@@ -1,0 +1,120 @@
+/* Shared by session.c (life), transport.c (bytes) and alive.c (keepalive, deadlines). */
+#ifndef HOLDFAST_SESSION_INTERNAL_H
+#define HOLDFAST_SESSION_INTERNAL_H
+
+#include <libssh2.h>
+
+#include "session/auth.h"
+#include "session/dial.h"
+#include "session/host_key.h"
+#include "session/mux.h"
+#include "session/session.h"
+
+enum {
+    INBOUND_BYTES = 256 * 1024,
+    OUT_SOFT_BYTES = 256 * 1024,    /* channel data waits beyond this */
+    OUT_HARD_BYTES = 1024 * 1024    /* beyond this even control messages wait, and input stops */
+};
+
+/* A growing buffer of outbound bytes. */
+struct outbound {
+    uint8_t *data;
+    size_t len, cap;
+};
+
+struct session {
+    uv_loop_t *loop;
+    struct host_spec spec;
+    struct session_events events;
+    char *log_name;
+    bool interactive;
+    enum session_phase phase;
+
+    /* while connecting */
+    struct dial *dial;
+    struct host_key_check *key_check;
+    struct auth *auth;
+
+    /* the transport */
+    uv_tcp_t *tcp; /* from malloc; NULL before it is connected and after it is closed */
+    char address[64];
+    LIBSSH2_SESSION *ssh;
+    uint8_t *inbound;
+    size_t in_start, in_end;
+    bool reading;
+    int in_over; /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
+    struct outbound out;    /* being filled */
+    struct outbound flight; /* being written by write_req */
+    bool writing;
+    uv_write_t write_req;
+    char disconnect_text[256]; /* what the peer said with its DISCONNECT */
+
+    struct mux *mux;
+    bool lent;   /* a worker owns ssh, inbound and out */
+    uv_idle_t turn;
+    uv_timer_t timer;
+    size_t handles;
+
+    /* alive */
+    uint64_t last_received_ms, phase_started_ms;
+    unsigned probes; /* keepalives asked since the last received byte */
+    uint64_t probe_sent_ms;
+    int64_t rtt_ms;
+
+    uint64_t bytes_in, bytes_out;
+    uint64_t rekey_at_bytes, last_rekey_ms, rekeys;
+    bool was_rekeying;
+
+    bool stopping;     /* a disconnect is on its way out */
+    bool ending;       /* the end is decided, `why` says it */
+    bool handles_closing;
+    bool closed_told;
+    bool free_wanted;
+    bool in_turn;
+    struct err_info why;
+    char *facts_kex, *facts_host_key; /* heap */
+};
+
+/* ---- transport.c ---- */
+/* Makes the LIBSSH2_SESSION over the connected tcp. */
+enum err transport_open(struct session *session, struct err_info *info);
+void transport_start_reading(struct session *session);
+void transport_stop_reading(struct session *session);
+/* Hands what was collected to the socket. */
+void transport_flush(struct session *session);
+size_t transport_unsent(const struct session *session);
+/* Reads packets from the inbound buffer while it makes progress. False: the session broke, and is ending. */
+bool transport_pump(struct session *session);
+void transport_free(struct session *session);
+/* The mux_link over this transport; its argument is the session. */
+const struct mux_link *transport_link(void);
+
+/* ---- session.c ---- */
+/* Decides the end of the session; the first reason stays. */
+void session_end(struct session *session, enum err code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void session_wake(struct session *session);
+/* Goes on with whatever the phase needs, after input came or the session was given back. */
+void session_step(struct session *session);
+
+/* ---- alive.c ---- */
+/* The phase began: its deadline, or for SESSION_READY the keepalive. */
+void alive_phase(struct session *session);
+void alive_received(struct session *session);
+/* A disconnect is on its way; the session ends after `ms` even if it cannot leave. */
+void alive_stop_within(struct session *session, uint64_t ms);
+
+/* ---- ssh2_err.c: the one place where libssh2's codes become ours ---- */
+enum err err_from_ssh2(int code);
+/* The library's sentence for its last error. Static or the session's storage. */
+const char *ssh2_err_text(LIBSSH2_SESSION *ssh);
+
+/* ---- algorithms.c ---- */
+/* The list to offer: `defaults`, changed by `wanted` as ssh_config(5) says (NULL: unchanged; leading + adds, - removes, ^
+ * puts first; else replaces). Heap string, NULL when out of memory. */
+char *algorithms_apply(const char *defaults, const char *wanted);
+extern const char algorithms_default_kex[];
+extern const char algorithms_default_ciphers[];
+extern const char algorithms_default_macs[];
+
+#endif

@@ -1,0 +1,65 @@
+/* The connection layer of one session (RFC 4254): channels with their windows, global requests in one FIFO. Room-internal.
+ *
+ * Packets come in through mux_packet (from inside libssh2, so nothing is called back from there) and leave through the
+ * mux_link. Everything owed to owners is delivered in mux_turn. Many opens may be in flight; each channel has its own state,
+ * found by its id in one step. */
+#ifndef HOLDFAST_SESSION_MUX_H
+#define HOLDFAST_SESSION_MUX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "session/session.h"
+
+struct mux;
+
+/* How the mux reaches the transport below it. */
+struct mux_link {
+    /* Sends one packet, taking all of it. False: the session is broken (it ends by itself). */
+    bool (*send)(void *arg, const uint8_t *head, size_t head_len, const uint8_t *body, size_t body_len);
+    /* How many bytes of channel data may be sent now: 0 during a key exchange or while the outbound buffer is over its mark. */
+    size_t (*data_room)(void *arg);
+    /* Whether control messages may be sent now (not during a key exchange, not over the hard mark). */
+    bool (*control_room)(void *arg);
+    /* There is work for mux_turn. */
+    void (*wake)(void *arg);
+    /* The peer broke the protocol: the session must end. */
+    void (*violation)(void *arg, const char *message);
+    void *arg;
+};
+
+struct mux_events {
+    void (*on_offer)(void *arg, struct channel *channel, const struct channel_offer *offer);
+    void *arg;
+};
+
+struct mux *mux_new(const struct mux_link *link, const struct mux_events *events);
+/* Only when mux_channel_count is 0. */
+void mux_free(struct mux *mux);
+
+/* One packet numbered 80-127. Takes `packet` and frees it with `free`. */
+void mux_packet(struct mux *mux, uint8_t *packet, size_t len);
+/* Delivers what came, sends what is owed, tells who may write again. Returns true when it did anything. */
+bool mux_turn(struct mux *mux);
+/* The session is dead: every open, reply and channel fails with `why` at the next mux_turn. */
+void mux_fail(struct mux *mux, const struct err_info *why);
+/* After mux_fail: every owner has been told. A channel whose data is all here but not yet read, or whose offer is not yet
+ * answered, may outlive that; mux_channel_count says when all are gone. */
+bool mux_is_idle(const struct mux *mux);
+size_t mux_channel_count(const struct mux *mux);
+/* Bytes of control messages that wait; the session stops its input beyond a mark. */
+size_t mux_control_bytes(const struct mux *mux);
+
+/* Asks the peer for a sign of life; `on_reply` as in session.h. */
+void mux_keepalive(struct mux *mux, session_reply_cb *on_reply, void *arg);
+/* A tcpip-forward, cancel-tcpip-forward, streamlocal-forward@openssh.com or its cancel. `port` is ignored for paths. */
+void mux_forward_request(struct mux *mux, const char *request, const char *host_or_path, bool has_port, uint16_t port,
+                         session_reply_cb *on_reply, void *arg);
+/* direct-tcpip or direct-streamlocal@openssh.com; NULL: out of memory or over the channel limit. */
+struct channel *mux_open_tcp(struct mux *mux, const char *host, uint16_t port, const char *originator_host,
+                             uint16_t originator_port, channel_open_cb *on_open, void *arg);
+struct channel *mux_open_unix(struct mux *mux, const char *path, channel_open_cb *on_open, void *arg);
+
+#endif

@@ -1,0 +1,450 @@
+/* One channel: its stream side, its windows, and what is owed to its owner (RFC 4254 sections 5 and 7). */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/container.h"
+#include "session/mux_internal.h"
+
+enum {
+    INPUT_BUFS = 32,               /* packets offered in one on_input */
+    TURN_BYTES = 1024 * 1024,      /* what one channel may deliver before the others have their turn */
+    DATA_HEAD_BYTES = 9
+};
+
+static const struct stream_ops channel_ops;
+
+struct channel *mux_channel_new(struct mux *mux, enum channel_state state)
+{
+    struct channel *channel = calloc(1, sizeof *channel);
+    if (channel == NULL) {
+        return NULL;
+    }
+    channel->stream.ops = &channel_ops;
+    channel->mux = mux;
+    channel->state = state;
+    channel->frozen = true;
+    channel->receive_window = WINDOW_BYTES;
+    list_init(&channel->ready);
+    list_init(&channel->waiting);
+    mux->channel_count++;
+    return channel;
+}
+
+static void drop_input(struct channel *channel)
+{
+    struct inbound *in = channel->in_head;
+    while (in != NULL) {
+        struct inbound *next = in->next;
+        free(in->packet);
+        free(in);
+        in = next;
+    }
+    channel->in_head = channel->in_tail = NULL;
+}
+
+void mux_channel_free(struct channel *channel)
+{
+    list_remove(&channel->ready);
+    list_remove(&channel->waiting);
+    drop_input(channel);
+    free(channel->why);
+    free(channel->offer_host);
+    free(channel->offer_originator);
+    channel->mux->channel_count--;
+    if (channel->counted) {
+        channel->mux->unended--;
+    }
+    free(channel);
+}
+
+void mux_channel_set_why(struct channel *channel, enum err code, const char *format, ...)
+{
+    char message[sizeof((struct err_info *)0)->message];
+    if (channel->why == NULL) {
+        channel->why = malloc(sizeof *channel->why);
+    }
+    if (channel->why != NULL) {
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(message, sizeof message, format, args);
+        va_end(args);
+        (void)err_set(channel->why, code, "%s", message);
+    }
+}
+
+static const struct err_info *why_of(const struct channel *channel)
+{
+    static const struct err_info unknown = {.code = ERR_CLOSED, .message = "the session ended"};
+    return channel->why != NULL ? channel->why : &unknown;
+}
+
+/* Tells the peer how much of what it sent has been read (RFC 4254 section 5.2). */
+static void grant(struct channel *channel)
+{
+    struct mux *mux = channel->mux;
+    struct wire_writer packet;
+    if (channel->consumed < WINDOW_BYTES / 2 || channel->eof_received || channel->close_sent || channel->dead) {
+        return;
+    }
+    wire_writer_init(&packet);
+    wire_write_u8(&packet, MSG_CHANNEL_WINDOW_ADJUST);
+    wire_write_u32(&packet, channel->remote_id);
+    wire_write_u32(&packet, channel->consumed);
+    mux_queue(mux, &packet);
+    wire_writer_deinit(&packet);
+    channel->receive_window += channel->consumed;
+    channel->consumed = 0;
+}
+
+bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_reader *reader)
+{
+    bool extended = packet[0] == MSG_CHANNEL_EXTENDED_DATA;
+    if (extended) {
+        (void)wire_read_u32(reader);
+    }
+    struct wire_slice data = wire_read_string(reader);
+    size_t len = data.len;
+    if (reader->bad || len > channel->receive_window) {
+        channel->mux->link.violation(channel->mux->link.arg, reader->bad ? "malformed data packet"
+                                                                         : "the peer sent more than its window allows");
+        return false;
+    }
+    channel->receive_window -= (uint32_t)len;
+    if (extended || len == 0 || channel->closing || channel->eof_received) {
+        channel->consumed += (uint32_t)len;
+        grant(channel);
+        return false;
+    }
+    struct inbound *in = malloc(sizeof *in);
+    if (in == NULL) {
+        channel->mux->link.violation(channel->mux->link.arg, "out of memory");
+        return false;
+    }
+    size_t offset = (size_t)(data.data - packet);
+    *in = (struct inbound){.packet = packet, .offset = offset, .end = offset + len};
+    if (channel->in_tail != NULL) {
+        channel->in_tail->next = in;
+    } else {
+        channel->in_head = in;
+    }
+    channel->in_tail = in;
+    if (!channel->frozen) {
+        mux_make_ready(channel);
+    }
+    return true;
+}
+
+static void consume(struct channel *channel, size_t bytes)
+{
+    channel->consumed += (uint32_t)bytes;
+    while (bytes > 0) {
+        struct inbound *in = channel->in_head;
+        size_t part = in->end - in->offset;
+        if (part > bytes) {
+            in->offset += bytes;
+            return;
+        }
+        bytes -= part;
+        channel->in_head = in->next;
+        if (channel->in_head == NULL) {
+            channel->in_tail = NULL;
+        }
+        free(in->packet);
+        free(in);
+    }
+}
+
+/* Offers queued packets to the owner until it takes less, the queue is empty or the turn's share is used. */
+static void deliver(struct channel *channel)
+{
+    size_t delivered = 0;
+    while (channel->in_head != NULL && !channel->frozen && !channel->closing) {
+        uv_buf_t bufs[INPUT_BUFS];
+        unsigned count = 0;
+        size_t total = 0;
+        if (delivered >= TURN_BYTES) {
+            mux_make_ready(channel);
+            return;
+        }
+        for (struct inbound *in = channel->in_head; in != NULL && count < INPUT_BUFS; in = in->next) {
+            bufs[count] = uv_buf_init((char *)in->packet + in->offset, (unsigned)(in->end - in->offset));
+            total += bufs[count].len;
+            count++;
+        }
+        size_t taken = channel->stream.events->on_input(channel->stream.owner, bufs, count);
+        if (channel->closing) {
+            return;
+        }
+        consume(channel, taken);
+        delivered += taken;
+        if (taken < total) {
+            channel->frozen = true;
+        }
+    }
+    grant(channel);
+}
+
+static void turn_opening(struct channel *channel)
+{
+    channel_open_cb *on_open = channel->on_open;
+    void *arg = channel->arg;
+    if (channel->cancelled || channel->dead || channel->why != NULL) {
+        struct err_info why = *why_of(channel);
+        if (channel->in_table) {
+            mux_detach(channel, channel->open_answered ? SLOT_FREE : SLOT_ORPHAN);
+        }
+        on_open(arg, channel, why.code, &why);
+        mux_channel_free(channel);
+        return;
+    }
+    if (channel->open_answered) {
+        channel->state = CHANNEL_OPEN;
+        on_open(arg, channel, OK, NULL);
+    }
+}
+
+static void turn_offered(struct channel *channel)
+{
+    struct mux *mux = channel->mux;
+    if (channel->closing || (channel->dead && !channel->offer_told)) { /* it was rejected, or came too late */
+        mux_channel_free(channel);
+    } else if (!channel->offer_told) {
+        channel->offer_told = true;
+        mux->events.on_offer(mux->events.arg, channel, &channel->offer);
+    }
+}
+
+bool mux_channel_is_complete(const struct channel *channel)
+{
+    return channel->close_received || (channel->eof_received && channel->eof_sent);
+}
+
+static void turn_open(struct channel *channel)
+{
+    if (channel->closing) {
+        const struct stream_events *events = channel->stream.events;
+        void *owner = channel->stream.owner;
+        mux_channel_free(channel);
+        if (events != NULL) {
+            events->on_closed(owner);
+        }
+        return;
+    }
+    if (channel->stream.events == NULL) {
+        return; /* nobody has taken it over yet; resume makes it ready again */
+    }
+    if (channel->eof_sent && !channel->eof_sent_told) {
+        channel->eof_sent_told = true;
+        channel->stream.events->on_output_end(channel->stream.owner);
+    }
+    deliver(channel);
+    if (!channel->closing && channel->in_head == NULL && channel->eof_received && !channel->eof_told) {
+        channel->eof_told = true;
+        channel->stream.events->on_input_end(channel->stream.owner);
+    }
+    if (!channel->closing && channel->in_head == NULL && channel->close_received && !channel->gone_told) {
+        static const struct err_info in_order = {.code = OK, .message = "closed by the peer"};
+        channel->gone_told = true;
+        channel->stream.events->on_failed(channel->stream.owner, &in_order);
+    }
+    if (!channel->closing && channel->dead && !channel->dead_told) {
+        channel->dead_told = true;
+        channel->stream.events->on_failed(channel->stream.owner, why_of(channel));
+    }
+}
+
+void mux_channel_turn(struct channel *channel)
+{
+    switch (channel->state) {
+    case CHANNEL_OPENING: turn_opening(channel); break;
+    case CHANNEL_OFFERED: turn_offered(channel); break;
+    case CHANNEL_OPEN: turn_open(channel); break;
+    }
+}
+
+void mux_channel_writable(struct channel *channel)
+{
+    if (!channel->closing && channel->stream.events != NULL) {
+        channel->stream.events->on_writable(channel->stream.owner);
+    }
+}
+
+static struct channel *from_stream(struct stream *stream)
+{
+    return container_of(stream, struct channel, stream);
+}
+
+static size_t send_data(struct channel *channel, const uint8_t *data, size_t len)
+{
+    struct mux *mux = channel->mux;
+    size_t done = 0;
+    while (done < len) {
+        uint8_t head[DATA_HEAD_BYTES];
+        size_t part = len - done;
+        part = part < channel->send_window ? part : channel->send_window;
+        part = part < channel->send_packet_max ? part : channel->send_packet_max;
+        if (part == 0 || mux->link.data_room(mux->link.arg) == 0) {
+            break;
+        }
+        head[0] = MSG_CHANNEL_DATA;
+        wire_store_u32(head + 1, channel->remote_id);
+        wire_store_u32(head + 5, (uint32_t)part);
+        if (!mux->link.send(mux->link.arg, head, sizeof head, data + done, part)) {
+            break;
+        }
+        channel->send_window -= (uint32_t)part;
+        done += part;
+    }
+    return done;
+}
+
+static size_t channel_write(struct stream *stream, const uv_buf_t *bufs, unsigned buf_count)
+{
+    struct channel *channel = from_stream(stream);
+    struct mux *mux = channel->mux;
+    bool gone = channel->close_sent || channel->close_received || channel->eof_sent;
+    bool may_send = !channel->dead && (gone || mux_flush(mux));
+    size_t taken = 0;
+    for (unsigned i = 0; i < buf_count && (gone || may_send); i++) {
+        size_t part = gone ? bufs[i].len : send_data(channel, (const uint8_t *)bufs[i].base, bufs[i].len);
+        taken += part;
+        if (part < bufs[i].len) {
+            may_send = false;
+        }
+    }
+    if (!gone && !may_send && !channel->dead) {
+        list_remove(&channel->waiting);
+        list_append(&mux->waiting, &channel->waiting);
+    }
+    return taken;
+}
+
+static void channel_end(struct stream *stream)
+{
+    struct channel *channel = from_stream(stream);
+    if (channel->eof_sent || channel->closing) {
+        return;
+    }
+    channel->eof_sent = true;
+    if (!channel->close_sent && !channel->dead) {
+        mux_queue_id(channel->mux, MSG_CHANNEL_EOF, channel->remote_id);
+    }
+    mux_make_ready(channel);
+}
+
+static void channel_resume(struct stream *stream)
+{
+    struct channel *channel = from_stream(stream);
+    channel->frozen = false;
+    mux_make_ready(channel);
+}
+
+static void channel_freeze(struct stream *stream)
+{
+    from_stream(stream)->frozen = true;
+}
+
+void mux_send_close(struct channel *channel)
+{
+    if (!channel->close_sent && !channel->dead) {
+        channel->close_sent = true;
+        mux_queue_id(channel->mux, MSG_CHANNEL_CLOSE, channel->remote_id);
+    }
+}
+
+static void channel_close(struct stream *stream)
+{
+    struct channel *channel = from_stream(stream);
+    if (channel->closing) {
+        return;
+    }
+    channel->closing = true;
+    mux_send_close(channel);
+    if (channel->in_table) {
+        mux_detach(channel, channel->dead ? SLOT_FREE : SLOT_CLOSED);
+    }
+    list_remove(&channel->waiting);
+    drop_input(channel);
+    mux_make_ready(channel);
+}
+
+static const struct stream_ops channel_ops = {
+    .write = channel_write,
+    .end = channel_end,
+    .resume = channel_resume,
+    .freeze = channel_freeze,
+    .close = channel_close,
+    .abort = channel_close, /* SSH has no reset: an abort is an immediate CLOSE */
+};
+
+struct stream *channel_stream(struct channel *channel)
+{
+    return &channel->stream;
+}
+
+void channel_cancel_open(struct channel *channel)
+{
+    if (channel->state != CHANNEL_OPENING || channel->cancelled) {
+        return;
+    }
+    channel->cancelled = true;
+    if (channel->open_answered && channel->why == NULL) { /* it was confirmed, nobody wants it */
+        mux_send_close(channel);
+        if (channel->in_table) {
+            mux_detach(channel, SLOT_CLOSED);
+        }
+    }
+    mux_channel_set_why(channel, ERR_CANCELLED, "given up");
+    mux_make_ready(channel);
+}
+
+void channel_accept(struct channel *channel)
+{
+    struct mux *mux = channel->mux;
+    struct wire_writer packet;
+    channel->state = CHANNEL_OPEN;
+    if (!channel->dead) {
+        wire_writer_init(&packet);
+        wire_write_u8(&packet, MSG_CHANNEL_OPEN_CONFIRMATION);
+        wire_write_u32(&packet, channel->remote_id);
+        wire_write_u32(&packet, channel->local_id);
+        wire_write_u32(&packet, WINDOW_BYTES);
+        wire_write_u32(&packet, PACKET_BYTES);
+        mux_queue(mux, &packet);
+        wire_writer_deinit(&packet);
+    }
+    mux_make_ready(channel);
+}
+
+static uint32_t failure_reason(enum err reason)
+{
+    switch (reason) {
+    case ERR_UNSUPPORTED: return OPEN_UNKNOWN_TYPE;
+    case ERR_BUSY:
+    case ERR_MEMORY: return OPEN_RESOURCE_SHORTAGE;
+    case ERR_BIND: return OPEN_PROHIBITED;
+    default: return OPEN_CONNECT_FAILED;
+    }
+}
+
+void channel_reject(struct channel *channel, enum err reason, const char *message)
+{
+    struct wire_writer packet;
+    if (!channel->dead) {
+        wire_writer_init(&packet);
+        wire_write_u8(&packet, MSG_CHANNEL_OPEN_FAILURE);
+        wire_write_u32(&packet, channel->remote_id);
+        wire_write_u32(&packet, failure_reason(reason));
+        mux_write_text(&packet, message);
+        mux_write_text(&packet, "");
+        mux_queue(channel->mux, &packet);
+        wire_writer_deinit(&packet);
+    }
+    if (channel->in_table) {
+        mux_detach(channel, SLOT_FREE);
+    }
+    channel->closing = true;
+    mux_make_ready(channel);
+}

@@ -1,0 +1,139 @@
+/* Shared by mux.c (packets and turns), mux_channel.c (the stream side) and mux_request.c (global requests). */
+#ifndef HOLDFAST_SESSION_MUX_INTERNAL_H
+#define HOLDFAST_SESSION_MUX_INTERNAL_H
+
+#include "base/list.h"
+#include "relay/stream.h"
+#include "session/mux.h"
+#include "session/wire.h"
+
+/* Message numbers (RFC 4250 section 4.1.2). */
+enum {
+    MSG_GLOBAL_REQUEST = 80,
+    MSG_REQUEST_SUCCESS = 81,
+    MSG_REQUEST_FAILURE = 82,
+    MSG_CHANNEL_OPEN = 90,
+    MSG_CHANNEL_OPEN_CONFIRMATION = 91,
+    MSG_CHANNEL_OPEN_FAILURE = 92,
+    MSG_CHANNEL_WINDOW_ADJUST = 93,
+    MSG_CHANNEL_DATA = 94,
+    MSG_CHANNEL_EXTENDED_DATA = 95,
+    MSG_CHANNEL_EOF = 96,
+    MSG_CHANNEL_CLOSE = 97,
+    MSG_CHANNEL_REQUEST = 98,
+    MSG_CHANNEL_SUCCESS = 99,
+    MSG_CHANNEL_FAILURE = 100
+};
+
+/* Reasons of MSG_CHANNEL_OPEN_FAILURE (RFC 4254 section 5.1). */
+enum { OPEN_PROHIBITED = 1, OPEN_CONNECT_FAILED = 2, OPEN_UNKNOWN_TYPE = 3, OPEN_RESOURCE_SHORTAGE = 4 };
+
+enum {
+    WINDOW_BYTES = 2 * 1024 * 1024, /* what we let a peer send ahead on one channel */
+    PACKET_BYTES = 32 * 1024,       /* largest data packet, both ways */
+    CHANNELS_MAX = 16384
+};
+
+enum channel_state { CHANNEL_OPENING = 0, CHANNEL_OFFERED, CHANNEL_OPEN };
+
+/* One received data packet, waiting for its reader. */
+struct inbound {
+    struct inbound *next;
+    uint8_t *packet;
+    size_t offset, end;
+};
+
+struct channel {
+    struct stream stream;
+    struct mux *mux;
+    struct list ready;   /* in mux->ready: something is owed to the owner */
+    struct list waiting; /* in mux->waiting: the owner wants to write */
+    enum channel_state state;
+    uint32_t local_id, remote_id;
+    uint32_t send_window, send_packet_max;
+    uint32_t receive_window, consumed;
+    struct inbound *in_head, *in_tail;
+    bool in_table;
+    bool frozen;
+    bool eof_received, eof_told;
+    bool close_received, gone_told;
+    bool eof_sent, eof_sent_told, close_sent;
+    bool open_answered; /* the peer's answer to our open is here, or its failure */
+    bool cancelled;     /* our open was given up */
+    bool offer_told;
+    bool dead, dead_told; /* the session ended under it, with something still to come */
+    bool counted;         /* in mux->unended */
+    bool closing;         /* the owner called close or abort */
+    struct err_info *why; /* heap: of a failed open or a dead session */
+    channel_open_cb *on_open;
+    void *arg;
+    struct channel_offer offer;
+    char *offer_host, *offer_originator; /* heap, what `offer` points to */
+};
+
+enum slot_use {
+    SLOT_FREE = 0,
+    SLOT_LIVE,
+    SLOT_ORPHAN, /* an open that was given up; the peer's answer is to come */
+    SLOT_CLOSED  /* our CLOSE is sent; the peer's is to come */
+};
+
+struct slot {
+    struct channel *channel;
+    enum slot_use use;
+};
+
+struct request {
+    struct request *next;
+    session_reply_cb *on_reply;
+    void *arg;
+    bool answered;
+    enum err result;
+    uint16_t bound_port;
+};
+
+struct mux {
+    struct mux_link link;
+    struct mux_events events;
+    struct slot *slots;
+    size_t slot_count, slot_hint;
+    size_t channel_count; /* structs alive */
+    size_t unended;       /* of a failed mux: channels whose owner must still be told */
+    struct list ready, waiting;
+    struct wire_writer control; /* packets as length and bytes */
+    size_t control_offset;
+    struct request *requests, **requests_tail; /* sent, in order; unanswered ones wait for their reply */
+    bool failed;
+    struct err_info why;
+};
+
+/* Queues one packet made by the caller and wakes the session. */
+void mux_queue(struct mux *mux, const struct wire_writer *packet);
+void mux_write_text(struct wire_writer *packet, const char *text);
+void mux_queue_id(struct mux *mux, uint8_t type, uint32_t remote_id);
+/* Sends queued control messages as far as there is room. True when none is left. */
+bool mux_flush(struct mux *mux);
+void mux_make_ready(struct channel *channel);
+/* Takes the channel out of the table, leaving `use` behind. */
+void mux_detach(struct channel *channel, enum slot_use use);
+struct channel *mux_channel_new(struct mux *mux, enum channel_state state);
+void mux_channel_free(struct channel *channel);
+/* Carries out everything owed to the channel's owner; may free it. */
+void mux_channel_turn(struct channel *channel);
+/* The owner may write again, if it wanted to. */
+void mux_channel_writable(struct channel *channel);
+void mux_channel_set_why(struct channel *channel, enum err code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The channel side of packets; `reader` stands after the recipient's id. True when `packet` was kept. */
+bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_reader *reader);
+void mux_send_close(struct channel *channel);
+/* Whether all that the channel had to bring is here, so that a session's end no longer concerns it. */
+bool mux_channel_is_complete(const struct channel *channel);
+
+void mux_request_reply(struct mux *mux, bool success, struct wire_reader *reader);
+void mux_request_incoming(struct mux *mux, struct wire_reader *reader);
+/* Calls back answered requests, in order. True when there was one. */
+bool mux_request_turn(struct mux *mux);
+void mux_request_fail_all(struct mux *mux);
+
+#endif

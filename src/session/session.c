@@ -1,0 +1,536 @@
+#include "session/session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "platform/platform.h"
+#include "session/internal.h"
+
+enum { TURN_PASSES = 16, NOTSENT_LOWAT_BYTES = 128 * 1024 };
+
+/* A session whose spec names no limit changes its keys after this much: RFC 4253 section 9 advises to, and a 32-bit count of
+ * packets must not come round. */
+static const uint64_t REKEY_DEFAULT_BYTES = 16ULL << 30;
+
+static void advance_end(struct session *session);
+
+/* ---- phases ---- */
+
+static void set_phase(struct session *session, enum session_phase phase)
+{
+    if (session->phase == phase || session->ending) {
+        return;
+    }
+    session->phase = phase;
+    alive_phase(session);
+    session->events.on_phase(session->events.arg, phase);
+}
+
+static void lend(void *arg)
+{
+    struct session *session = arg;
+    transport_flush(session);
+    transport_stop_reading(session);
+    session->lent = true;
+}
+
+static void give_back(void *arg)
+{
+    struct session *session = arg;
+    session->lent = false;
+    session->last_received_ms = uv_now(session->loop);
+    transport_flush(session);
+    transport_start_reading(session);
+    if (session->in_end > session->in_start || session->in_over != 0) {
+        session_wake(session);
+    }
+}
+
+static void ready(struct session *session)
+{
+    session->rekey_at_bytes = session->bytes_in + session->bytes_out +
+                              (session->spec.rekey_limit_bytes != 0 ? session->spec.rekey_limit_bytes : REKEY_DEFAULT_BYTES);
+    session->last_rekey_ms = uv_now(session->loop);
+    set_phase(session, SESSION_READY);
+    session_wake(session);
+}
+
+static void on_auth_done(void *arg, enum err result, const struct err_info *why)
+{
+    struct session *session = arg;
+    struct err_info reason = {.code = result};
+    if (why != NULL) {
+        reason = *why;
+    }
+    auth_free(session->auth);
+    session->auth = NULL;
+    if (session->ending) {
+        advance_end(session);
+    } else if (result == OK) {
+        ready(session);
+    } else if (result == ERR_CLOSED && session->disconnect_text[0] != '\0') {
+        session_end(session, ERR_CLOSED, "the peer disconnected while we asked to be let in: %s", session->disconnect_text);
+    } else {
+        session_end(session, result, "%s", reason.message);
+    }
+}
+
+static void begin_auth(struct session *session)
+{
+    const struct auth_hooks hooks = {.lend = lend, .give_back = give_back, .done = on_auth_done, .arg = session};
+    set_phase(session, SESSION_AUTHENTICATING);
+    session->auth = auth_new(session->loop, session->ssh, &session->spec, session->interactive, session->log_name, &hooks);
+    if (session->auth == NULL) {
+        session_end(session, ERR_MEMORY, "out of memory");
+        return;
+    }
+    auth_start(session->auth);
+}
+
+static void on_key_checked(void *arg, enum err result, const struct err_info *why)
+{
+    struct session *session = arg;
+    session->key_check = NULL;
+    if (session->ending) {
+        advance_end(session);
+    } else if (result == OK) {
+        begin_auth(session);
+    } else {
+        session_end(session, result, "%s", why->message);
+    }
+}
+
+static void check_host_key(struct session *session)
+{
+    size_t len = 0;
+    int type = 0;
+    char text[160];
+    const char *key = libssh2_session_hostkey(session->ssh, &len, &type);
+    if (key == NULL) {
+        session_end(session, ERR_PROTOCOL, "the peer showed no host key");
+        return;
+    }
+    session->facts_host_key = strdup(host_key_text((const uint8_t *)key, len, text, sizeof text));
+    log_debug(session->log_name, "%s: %s; kex %s, cipher %s", session->address, libssh2_session_banner_get(session->ssh),
+              libssh2_session_methods(session->ssh, LIBSSH2_METHOD_KEX),
+              libssh2_session_methods(session->ssh, LIBSSH2_METHOD_CRYPT_CS));
+    session->key_check = host_key_check_start(session->loop, &session->spec, session->spec.name, session->spec.port,
+                                              (const uint8_t *)key, len, session->interactive, session->log_name,
+                                              on_key_checked, session);
+    if (session->key_check == NULL) {
+        session_end(session, ERR_MEMORY, "out of memory");
+    }
+}
+
+static void end_handshake(struct session *session, int code)
+{
+    const char *banner = libssh2_session_banner_get(session->ssh);
+    if (session->disconnect_text[0] != '\0') {
+        session_end(session, ERR_CLOSED, "the peer disconnected during the key exchange: %s", session->disconnect_text);
+    } else if (banner == NULL && (session->in_over != 0 || code == LIBSSH2_ERROR_BANNER_RECV)) {
+        session_end(session, ERR_CLOSED, "%s ended the connection before any SSH greeting (a sshd at its limit, MaxStartups or "
+                    "PerSourcePenalties, does so, and a port that is no sshd)", session->address);
+    } else if (session->in_over != 0) {
+        session_end(session, ERR_CLOSED, "the peer closed the connection during the key exchange");
+    } else if (code == LIBSSH2_ERROR_KEX_FAILURE || code == LIBSSH2_ERROR_METHOD_NONE) {
+        session_end(session, ERR_PROTOCOL, "no algorithm in common with %s: %s; see -o KexAlgorithms, Ciphers, MACs, "
+                    "HostKeyAlgorithms", banner != NULL ? banner : "the peer", ssh2_err_text(session->ssh));
+    } else {
+        session_end(session, err_from_ssh2(code), "key exchange failed: %s", ssh2_err_text(session->ssh));
+    }
+}
+
+static void step_handshake(struct session *session)
+{
+    uv_os_fd_t fd;
+    if (session->key_check != NULL || uv_fileno((uv_handle_t *)session->tcp, &fd) != 0) {
+        return;
+    }
+    int code = libssh2_session_handshake(session->ssh, (libssh2_socket_t)fd);
+    if (code == LIBSSH2_ERROR_EAGAIN) {
+        return;
+    }
+    transport_flush(session);
+    if (code != 0) {
+        end_handshake(session, code);
+    } else {
+        check_host_key(session);
+    }
+}
+
+static void maybe_rekey(struct session *session)
+{
+    uint64_t total = session->bytes_in + session->bytes_out;
+    uint64_t now = uv_now(session->loop);
+    bool rekeying = libssh2_session_rekeying(session->ssh) != 0;
+    if (session->was_rekeying && !rekeying) {
+        session->rekeys++;
+        session->last_rekey_ms = now;
+        session->rekey_at_bytes =
+            total + (session->spec.rekey_limit_bytes != 0 ? session->spec.rekey_limit_bytes : REKEY_DEFAULT_BYTES);
+    }
+    if (!rekeying && (total >= session->rekey_at_bytes ||
+                      (session->spec.rekey_limit_ms != 0 && now - session->last_rekey_ms >= session->spec.rekey_limit_ms))) {
+        int code = libssh2_session_rekey(session->ssh);
+        rekeying = true;
+        if (code != 0 && code != LIBSSH2_ERROR_EAGAIN) {
+            session_end(session, ERR_PROTOCOL, "changing keys failed: %s", ssh2_err_text(session->ssh));
+        }
+    }
+    session->was_rekeying = rekeying;
+}
+
+/* One turn of a working session: what came is taken apart and delivered, what is owed is sent, until nothing moves. */
+static void step_ready(struct session *session)
+{
+    bool more = true;
+    for (int pass = 0; more && pass < TURN_PASSES && !session->ending; pass++) {
+        more = false;
+        if (session->in_end > session->in_start || session->in_over != 0 || pass == 0) {
+            if (!transport_pump(session)) {
+                break;
+            }
+            maybe_rekey(session);
+        }
+        if (mux_turn(session->mux)) {
+            more = true;
+        }
+        transport_flush(session);
+    }
+    if (more) {
+        session_wake(session);
+    }
+}
+
+void session_step(struct session *session)
+{
+    if (session->lent || session->ending) {
+        return;
+    }
+    switch (session->phase) {
+    case SESSION_HANDSHAKING: step_handshake(session); break;
+    case SESSION_AUTHENTICATING:
+        if (session->auth != NULL) {
+            auth_input(session->auth);
+        }
+        break;
+    case SESSION_READY: step_ready(session); break;
+    case SESSION_RESOLVING:
+    case SESSION_CONNECTING:
+    case SESSION_CLOSED: break;
+    }
+    if (!session->ending && !session->lent) {
+        transport_flush(session);
+        if (session->phase != SESSION_READY || mux_control_bytes(session->mux) < OUT_HARD_BYTES) {
+            transport_start_reading(session);
+        }
+    }
+}
+
+/* ---- turns ---- */
+
+static void on_turn(uv_idle_t *idle)
+{
+    struct session *session = idle->data;
+    (void)uv_idle_stop(idle);
+    session->in_turn = true;
+    session_step(session);
+    if (session->stopping && !session->ending && session->tcp != NULL && transport_unsent(session) == 0) {
+        session_end(session, ERR_CANCELLED, "stopped");
+    }
+    session->in_turn = false;
+    if (session->ending) {
+        advance_end(session);
+    }
+}
+
+void session_wake(struct session *session)
+{
+    if (!session->handles_closing) {
+        (void)uv_idle_start(&session->turn, on_turn);
+    }
+}
+
+/* ---- the end ---- */
+
+static void maybe_free(struct session *session)
+{
+    if (!session->free_wanted || !session->closed_told || session->handles > 0) {
+        return;
+    }
+    mux_free(session->mux);
+    host_spec_deinit(&session->spec);
+    free(session->log_name);
+    free(session->facts_kex);
+    free(session->facts_host_key);
+    free(session);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct session *session = handle->data;
+    session->handles--;
+    maybe_free(session);
+}
+
+static void on_tcp_closed(uv_handle_t *handle)
+{
+    struct session *session = handle->data;
+    free(handle);
+    session->handles--;
+    if (session->ending) {
+        advance_end(session);
+    }
+}
+
+/* Goes on with the end as far as it can: each thing that was begun must have completed first. */
+static void advance_end(struct session *session)
+{
+    if (session->in_turn) {
+        return; /* it comes back here at the turn's end */
+    }
+    if (session->tcp != NULL) {
+        uv_tcp_t *tcp = session->tcp;
+        session->tcp = NULL;
+        session->reading = false;
+        uv_close((uv_handle_t *)tcp, on_tcp_closed);
+    }
+    bool again = false;
+    if (session->mux != NULL) {
+        session->in_turn = true;
+        again = mux_turn(session->mux);
+        session->in_turn = false;
+    }
+    if (again) {
+        session_wake(session);
+    }
+    if (session->dial != NULL || session->auth != NULL || session->key_check != NULL || session->lent ||
+        session->writing || !mux_is_idle(session->mux)) {
+        return;
+    }
+    if (!session->closed_told) {
+        session->closed_told = true;
+        (void)uv_timer_stop(&session->timer);
+        transport_free(session);
+        session->phase = SESSION_CLOSED;
+        session->events.on_closed(session->events.arg, &session->why); /* may call session_free */
+    }
+    if (mux_channel_count(session->mux) == 0 && !session->handles_closing && session->free_wanted) {
+        session->handles_closing = true;
+        uv_close((uv_handle_t *)&session->turn, on_handle_closed);
+        uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+    }
+}
+
+void session_end(struct session *session, enum err code, const char *format, ...)
+{
+    char message[sizeof session->why.message];
+    va_list args;
+    if (session->ending) {
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    (void)err_set(&session->why, code, "%s", message);
+    session->ending = true;
+    (void)uv_timer_stop(&session->timer);
+    if (session->dial != NULL) {
+        dial_cancel(session->dial);
+    }
+    if (session->key_check != NULL) {
+        host_key_check_cancel(session->key_check);
+    }
+    if (session->auth != NULL) {
+        auth_cancel(session->auth);
+    }
+    mux_fail(session->mux, &session->why);
+    session_wake(session); /* the rest outside of whoever called */
+}
+
+/* ---- the beginning ---- */
+
+static void on_resolved(void *arg)
+{
+    set_phase(arg, SESSION_CONNECTING);
+}
+
+static void on_connected(void *arg, uv_tcp_t *tcp, const char *address, const struct err_info *why)
+{
+    struct session *session = arg;
+    struct err_info info;
+    session->dial = NULL;
+    if (tcp != NULL) {
+        session->tcp = tcp;
+        tcp->data = session;
+        session->handles++;
+        (void)snprintf(session->address, sizeof session->address, "%s", address);
+    }
+    if (session->ending) {
+        advance_end(session);
+        return;
+    }
+    if (tcp == NULL) {
+        session_end(session, why->code, "%s", why->message);
+        return;
+    }
+    (void)uv_tcp_nodelay(tcp, 1);
+    (void)uv_tcp_keepalive(tcp, session->spec.tcp_keepalive ? 1 : 0, 60);
+    platform_tcp_notsent_lowat(tcp, NOTSENT_LOWAT_BYTES);
+    if (transport_open(session, &info) != OK) {
+        session_end(session, info.code, "%s", info.message);
+        return;
+    }
+    set_phase(session, SESSION_HANDSHAKING);
+    transport_start_reading(session);
+    session_wake(session);
+}
+
+static void on_offer(void *arg, struct channel *channel, const struct channel_offer *offer)
+{
+    struct session *session = arg;
+    session->events.on_offer(session->events.arg, channel, offer);
+}
+
+struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool interactive, const char *log_name,
+                            const struct session_events *events)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL) {
+        return NULL;
+    }
+    const struct mux_events mux_events = {.on_offer = on_offer, .arg = session};
+    struct mux_link link = *transport_link();
+    link.arg = session;
+    host_spec_init(&session->spec);
+    session->mux = mux_new(&link, &mux_events);
+    session->log_name = strdup(log_name);
+    if (session->mux == NULL || session->log_name == NULL || host_spec_copy(&session->spec, spec) != OK) {
+        mux_free(session->mux);
+        host_spec_deinit(&session->spec);
+        free(session->log_name);
+        free(session);
+        return NULL;
+    }
+    session->loop = loop;
+    session->events = *events;
+    session->interactive = interactive;
+    session->rtt_ms = -1;
+    (void)uv_idle_init(loop, &session->turn);
+    (void)uv_timer_init(loop, &session->timer);
+    session->turn.data = session->timer.data = session;
+    session->handles = 2;
+    return session;
+}
+
+void session_start(struct session *session)
+{
+    const struct dial_options options = {
+        .hosts = (const char *const *)session->spec.hostnames.items,
+        .host_count = session->spec.hostnames.count,
+        .port = session->spec.port,
+        .address_family = session->spec.address_family,
+        .bind_address = session->spec.bind_address,
+        .timeout_ms = session->spec.connect_timeout_ms,
+    };
+    const struct dial_events events = {.on_resolved = on_resolved, .on_done = on_connected, .arg = session};
+    uv_update_time(session->loop);
+    session->dial = dial_start(session->loop, &options, &events);
+    if (session->dial == NULL) {
+        session_end(session, ERR_MEMORY, "out of memory");
+    }
+}
+
+void session_stop(struct session *session, uint64_t flush_ms)
+{
+    if (session->ending || session->stopping) {
+        if (flush_ms == 0) {
+            session_end(session, ERR_CANCELLED, "stopped");
+        }
+        return;
+    }
+    if (session->phase != SESSION_READY || session->lent || flush_ms == 0) {
+        session_end(session, ERR_CANCELLED, "stopped");
+        return;
+    }
+    (void)mux_turn(session->mux);
+    session->stopping = true;
+    (void)libssh2_session_disconnect(session->ssh, "stopped");
+    transport_flush(session);
+    alive_stop_within(session, flush_ms);
+    session_wake(session);
+}
+
+void session_free(struct session *session)
+{
+    if (session == NULL || session->free_wanted) {
+        return;
+    }
+    session->free_wanted = true;
+    if (session->closed_told) {
+        session_wake(session); /* its turn closes the handles; never inside on_closed */
+    } else { /* never started */
+        session->ending = session->closed_told = session->handles_closing = true;
+        uv_close((uv_handle_t *)&session->turn, on_handle_closed);
+        uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+    }
+}
+
+void session_get_facts(const struct session *session, struct session_facts *out)
+{
+    const char *none = "";
+    bool keyed = session->ssh != NULL && session->phase != SESSION_HANDSHAKING && !session->lent;
+    *out = (struct session_facts){
+        .address = session->address,
+        .banner = keyed ? libssh2_session_banner_get(session->ssh) : none,
+        .kex = keyed ? libssh2_session_methods(session->ssh, LIBSSH2_METHOD_KEX) : none,
+        .cipher = keyed ? libssh2_session_methods(session->ssh, LIBSSH2_METHOD_CRYPT_CS) : none,
+        .mac = keyed ? libssh2_session_methods(session->ssh, LIBSSH2_METHOD_MAC_CS) : none,
+        .host_key = session->facts_host_key != NULL ? session->facts_host_key : none,
+        .bytes_in = session->bytes_in,
+        .bytes_out = session->bytes_out,
+        .rtt_ms = session->rtt_ms,
+        .rekeys = session->rekeys,
+    };
+}
+
+/* ---- what the mux does for the rooms above ---- */
+
+void session_listen(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply, void *arg)
+{
+    mux_forward_request(session->mux, "tcpip-forward", bind_host, true, port, on_reply, arg);
+}
+
+void session_listen_unix(struct session *session, const char *path, session_reply_cb *on_reply, void *arg)
+{
+    mux_forward_request(session->mux, "streamlocal-forward@openssh.com", path, false, 0, on_reply, arg);
+}
+
+void session_unlisten(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply, void *arg)
+{
+    mux_forward_request(session->mux, "cancel-tcpip-forward", bind_host, true, port, on_reply, arg);
+}
+
+void session_unlisten_unix(struct session *session, const char *path, session_reply_cb *on_reply, void *arg)
+{
+    mux_forward_request(session->mux, "cancel-streamlocal-forward@openssh.com", path, false, 0, on_reply, arg);
+}
+
+struct channel *session_open_tcp(struct session *session, const char *host, uint16_t port, const char *originator_host,
+                                 uint16_t originator_port, channel_open_cb *on_open, void *arg)
+{
+    return mux_open_tcp(session->mux, host, port, originator_host, originator_port, on_open, arg);
+}
+
+struct channel *session_open_unix(struct session *session, const char *path, channel_open_cb *on_open, void *arg)
+{
+    return mux_open_unix(session->mux, path, on_open, arg);
+}
+
+const char *session_library_version(void)
+{
+    return libssh2_version(0);
+}
