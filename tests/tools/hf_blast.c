@@ -19,13 +19,16 @@ static const char usage[] =
     "  --seed N                  first seed; each stream has its own (default 1)\n"
     "  --check sha256|bytes|count\n"
     "  --end first|last          whether we end our side at once or after the far end has (default first)\n"
+    "  --ramp N                  at most N connections without a first byte received at any time (default: no limit);\n"
+    "                            keeps a burst of connects from overflowing the listen queue of an sshd\n"
+    "  --together                no connection ends before all have received everything: all are open at once\n"
     "  --timeout SECONDS         give up (default 600)\n"
     "Prints one JSON line per connection and a last one with the sum; exits 0 when all are right, else 1.\n";
 
 struct settings {
     const char *address;
-    bool up, down, echo, ends_last;
-    uint64_t bytes, channels, seed, timeout_s;
+    bool up, down, echo, ends_last, together;
+    uint64_t bytes, channels, seed, ramp, timeout_s;
     size_t chunk_bytes;
     enum hf_check check;
 };
@@ -55,7 +58,7 @@ static struct settings parse_arguments(int argc, char **argv)
     static const struct option options[] = {
         {"mode", 1, NULL, 'm'}, {"bytes", 1, NULL, 'b'}, {"channels", 1, NULL, 'n'}, {"chunk", 1, NULL, 'c'},
         {"seed", 1, NULL, 's'}, {"check", 1, NULL, 'k'}, {"end", 1, NULL, 'e'},      {"timeout", 1, NULL, 't'},
-        {"help", 0, NULL, 'h'}, {NULL, 0, NULL, 0},
+        {"help", 0, NULL, 'h'}, {"ramp", 1, NULL, 'r'},  {"together", 0, NULL, 'g'}, {NULL, 0, NULL, 0},
     };
     struct settings settings = {.up = true,
                                 .down = true,
@@ -63,6 +66,7 @@ static struct settings parse_arguments(int argc, char **argv)
                                 .channels = 1,
                                 .seed = 1,
                                 .timeout_s = 600,
+                                .ramp = UINT64_MAX,
                                 .chunk_bytes = 64 * 1024,
                                 .check = HF_CHECK_SHA256};
     int option;
@@ -76,6 +80,8 @@ static struct settings parse_arguments(int argc, char **argv)
         case 's': settings.seed = hf_number(optarg); break;
         case 'k': settings.check = parse_check(optarg); break;
         case 'e': settings.ends_last = strcmp(optarg, "last") == 0; break;
+        case 'r': settings.ramp = hf_number(optarg); break;
+        case 'g': settings.together = true; break;
         case 't': settings.timeout_s = hf_number(optarg); break;
         default: fputs(usage, option == 'h' ? stdout : stderr); exit(option == 'h' ? 0 : 2);
         }
@@ -131,56 +137,85 @@ static void account(struct sum *sum, const struct hf_pump *pump)
     sum->received += pump->in_done;
 }
 
-/* Turns all pumps until all have ended or `deadline_ns` has passed; returns how many had not ended. */
-static uint64_t run(struct hf_pump *pumps, struct pollfd *fds, uint64_t count, uint64_t deadline_ns, struct sum *sum)
-{
-    uint64_t running = count;
+struct crowd {
+    struct hf_pump *pumps;
+    struct pollfd *fds;
+    uint64_t started, running;
+    struct sum sum;
+};
 
-    while (running > 0 && hf_now_ns() < deadline_ns) {
-        for (uint64_t i = 0; i < count; i++) {
-            fds[i].fd = pumps[i].fd; /* -1 once it has ended: poll passes over it */
-            fds[i].events = pumps[i].fd < 0 ? 0 : hf_pump_events(&pumps[i]);
-            fds[i].revents = 0;
-        }
-        if (poll(fds, count, 200) < 0 && errno != EINTR)
-            hf_die("poll: %s", strerror(errno));
-        for (uint64_t i = 0; i < count; i++) {
-            if (pumps[i].fd < 0 || fds[i].revents == 0 || !hf_pump_turn(&pumps[i], fds[i].revents))
-                continue;
-            account(sum, &pumps[i]);
-            hf_pump_finish(&pumps[i], "connection", i);
-            running--;
-        }
+static void settle(struct crowd *crowd, uint64_t number)
+{
+    account(&crowd->sum, &crowd->pumps[number]);
+    hf_pump_finish(&crowd->pumps[number], "connection", number);
+    crowd->running--;
+}
+
+/* Starts connections as far as the ramp allows, and lets them end once all have all they want. */
+static void manage(struct crowd *crowd, const struct settings *settings)
+{
+    uint64_t silent = 0, hungry = settings->channels - crowd->started;
+
+    for (uint64_t i = 0; i < crowd->started; i++) {
+        const struct hf_pump *pump = &crowd->pumps[i];
+
+        silent += pump->fd >= 0 && pump->in_done == 0 && !pump->in_ended;
+        hungry += pump->fd >= 0 && pump->in_done < pump->in_bytes;
     }
-    return running;
+    while (crowd->started < settings->channels && silent < settings->ramp) {
+        struct hf_pump *fresh = &crowd->pumps[crowd->started];
+
+        start(fresh, settings, crowd->started++);
+        fresh->held = settings->together;
+        crowd->running++;
+        silent++;
+    }
+    for (uint64_t i = 0; i < crowd->started && hungry == 0; i++)
+        crowd->pumps[i].held = false;
+}
+
+static void turn_all(struct crowd *crowd)
+{
+    for (uint64_t i = 0; i < crowd->started; i++) {
+        crowd->fds[i].fd = crowd->pumps[i].fd; /* -1 once it has ended: poll passes over it */
+        crowd->fds[i].events = crowd->pumps[i].fd < 0 ? 0 : hf_pump_events(&crowd->pumps[i]);
+        crowd->fds[i].revents = 0;
+    }
+    if (poll(crowd->fds, crowd->started, 200) < 0 && errno != EINTR)
+        hf_die("poll: %s", strerror(errno));
+    for (uint64_t i = 0; i < crowd->started; i++)
+        if (crowd->pumps[i].fd >= 0 && crowd->fds[i].revents != 0 &&
+            hf_pump_turn(&crowd->pumps[i], crowd->fds[i].revents))
+            settle(crowd, i);
 }
 
 int main(int argc, char **argv)
 {
     struct settings settings = parse_arguments(argc, argv);
-    struct hf_pump *pumps = calloc(settings.channels, sizeof *pumps);
-    struct pollfd *fds = calloc(settings.channels, sizeof *fds);
-    struct sum sum = {0};
-    uint64_t begun = hf_now_ns(), stuck;
+    struct crowd crowd = {.pumps = calloc(settings.channels, sizeof *crowd.pumps),
+                          .fds = calloc(settings.channels, sizeof *crowd.fds)};
+    uint64_t begun = hf_now_ns(), deadline_ns = begun + settings.timeout_s * 1000000000u, stuck;
 
-    if (pumps == NULL || fds == NULL)
+    if (crowd.pumps == NULL || crowd.fds == NULL)
         hf_die("out of memory");
-    for (uint64_t i = 0; i < settings.channels; i++)
-        start(&pumps[i], &settings, i);
-    stuck = run(pumps, fds, settings.channels, begun + settings.timeout_s * 1000000000u, &sum);
-    for (uint64_t i = 0; i < settings.channels; i++) {
-        if (pumps[i].fd < 0)
+    do {
+        manage(&crowd, &settings);
+        turn_all(&crowd);
+    } while ((crowd.running > 0 || crowd.started < settings.channels) && hf_now_ns() < deadline_ns);
+    stuck = crowd.running;
+    for (uint64_t i = 0; i < crowd.started; i++) {
+        if (crowd.pumps[i].fd < 0)
             continue;
-        pumps[i].failure = "no end within the time limit";
-        account(&sum, &pumps[i]);
-        hf_pump_finish(&pumps[i], "connection", i);
+        crowd.pumps[i].failure = "no end within the time limit";
+        settle(&crowd, i);
     }
+    crowd.sum.failed += settings.channels - crowd.started;
     printf("{\"total\": %llu, \"ok\": %llu, \"failed\": %llu, \"stuck\": %llu, \"sent\": %llu, \"received\": %llu, "
            "\"seconds\": %.6f}\n",
-           (unsigned long long)settings.channels, (unsigned long long)sum.ok, (unsigned long long)sum.failed,
-           (unsigned long long)stuck, (unsigned long long)sum.sent, (unsigned long long)sum.received,
-           (double)(hf_now_ns() - begun) / 1e9);
-    free(pumps);
-    free(fds);
-    return sum.failed == 0 ? 0 : 1;
+           (unsigned long long)settings.channels, (unsigned long long)crowd.sum.ok,
+           (unsigned long long)crowd.sum.failed, (unsigned long long)stuck, (unsigned long long)crowd.sum.sent,
+           (unsigned long long)crowd.sum.received, (double)(hf_now_ns() - begun) / 1e9);
+    free(crowd.pumps);
+    free(crowd.fds);
+    return crowd.sum.failed == 0 ? 0 : 1;
 }

@@ -32,7 +32,7 @@ void hf_pump_begin(struct hf_pump *pump)
 
 static bool wants_to_end(const struct hf_pump *pump)
 {
-    if (pump->out_ended || pump->chunk_sent < pump->chunk_len)
+    if (pump->out_ended || pump->held || pump->chunk_sent < pump->chunk_len)
         return false;
     if (pump->echo)
         return pump->in_ended;

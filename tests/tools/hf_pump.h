@@ -29,6 +29,7 @@ struct hf_pump {
     int fd;
     enum hf_check check;
     bool ends_last; /* end our side only after the other's end */
+    bool held;      /* do not end our side yet, whatever else holds */
     bool echo;      /* send back what comes; the out_ fields below count it */
 
     uint64_t out_seed, out_bytes, out_done;
