@@ -28,6 +28,7 @@ struct tunnel {
     struct session *session;
     bool session_ready;
     struct forward_slot *slots;
+    size_t forward_count; /* slots that hold a forward: 0 before tunnel_start */
     size_t forwards_alive; /* forwards that have not told on_stopped */
     struct backoff backoff;
     uv_timer_t retry_timer, forward_timer, stop_timer;
@@ -128,7 +129,7 @@ static void arm_forward_timer(struct tunnel *tunnel)
 {
     uint64_t now = uv_now(tunnel->loop);
     uint64_t due = UINT64_MAX;
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         uint64_t at = tunnel->slots[i].retry_at_ms;
         if (at != 0 && at < due) {
             due = at;
@@ -145,7 +146,7 @@ static void on_forward_retry(uv_timer_t *timer)
 {
     struct tunnel *tunnel = timer->data;
     uint64_t now = uv_now(tunnel->loop);
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         struct forward_slot *slot = &tunnel->slots[i];
         if (slot->retry_at_ms != 0 && slot->retry_at_ms <= now) {
             slot->retry_at_ms = 0;
@@ -172,7 +173,7 @@ static void evaluate(struct tunnel *tunnel)
     if (!tunnel->session_ready || tunnel->draining || tunnel->fault.code != OK) {
         return;
     }
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         const struct forward *forward = tunnel->slots[i].forward;
         switch (forward_get_state(forward)) {
         case FORWARD_IDLE:
@@ -206,7 +207,7 @@ static void evaluate(struct tunnel *tunnel)
 static void on_forward_change(void *arg, struct forward *forward)
 {
     struct tunnel *tunnel = arg;
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         struct forward_slot *slot = &tunnel->slots[i];
         if (slot->forward != forward) {
             continue;
@@ -244,7 +245,7 @@ static void on_phase(void *arg, enum session_phase phase)
     case SESSION_READY:
         apply(tunnel, TUNNEL_EVENT_BINDING, facts.cipher, NULL);
         tunnel->session_ready = true;
-        for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+        for (size_t i = 0; i < tunnel->forward_count; i++) {
             forward_session_up(tunnel->slots[i].forward, tunnel->session);
             forward_bind(tunnel->slots[i].forward);
         }
@@ -260,7 +261,7 @@ static void on_offer(void *arg, struct channel *channel, const struct channel_of
     struct tunnel *tunnel = arg;
     struct forward *best = NULL;
     int best_match = 0;
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         int match = forward_matches(tunnel->slots[i].forward, offer);
         if (match > best_match) {
             best = tunnel->slots[i].forward;
@@ -286,7 +287,7 @@ static void on_session_closed(void *arg, const struct err_info *why)
     tunnel->session = NULL;
     tunnel->session_ready = false;
     tunnel->fault.code = OK;
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         forward_session_down(tunnel->slots[i].forward);
     }
     session_free(session);
@@ -346,17 +347,17 @@ static void check_stopped(struct tunnel *tunnel)
 }
 
 /* Draining is over: everything is closed now. */
-static void end_all(struct tunnel *tunnel)
+static void end_all(struct tunnel *tunnel, uint64_t flush_ms)
 {
     if (tunnel->ended) {
         return;
     }
     tunnel->ended = true;
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         forward_stop(tunnel->slots[i].forward);
     }
     if (tunnel->session != NULL) {
-        session_stop(tunnel->session, tunnel->session_ready ? DISCONNECT_FLUSH_MS : 0);
+        session_stop(tunnel->session, tunnel->session_ready ? flush_ms : 0);
     }
     uv_close((uv_handle_t *)&tunnel->retry_timer, on_handle_closed);
     uv_close((uv_handle_t *)&tunnel->forward_timer, on_handle_closed);
@@ -365,12 +366,12 @@ static void end_all(struct tunnel *tunnel)
 
 static void on_grace_over(uv_timer_t *timer)
 {
-    end_all(timer->data);
+    end_all(timer->data, DISCONNECT_FLUSH_MS);
 }
 
 static bool has_connections(const struct tunnel *tunnel)
 {
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         struct forward_counts counts;
         forward_get_counts(tunnel->slots[i].forward, &counts);
         if (counts.channels > 0) {
@@ -402,12 +403,12 @@ void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms)
     if (first) {
         (void)uv_timer_stop(&tunnel->retry_timer);
         (void)uv_timer_stop(&tunnel->forward_timer);
-        for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+        for (size_t i = 0; i < tunnel->forward_count; i++) {
             forward_drain(tunnel->slots[i].forward);
         }
     }
     if (grace_ms == 0 || !tunnel->session_ready || !has_connections(tunnel)) {
-        end_all(tunnel);
+        end_all(tunnel, grace_ms > 0 ? DISCONNECT_FLUSH_MS : 0);
         return;
     }
     (void)uv_timer_start(&tunnel->stop_timer, on_grace_over, grace_ms, 0);
@@ -430,6 +431,7 @@ static bool make_forwards(struct tunnel *tunnel)
         }
         backoff_init(&slot->backoff, tunnel->spec.backoff_first_ms, tunnel->spec.backoff_max_ms);
         tunnel->forwards_alive++;
+        tunnel->forward_count++;
     }
     return true;
 }
@@ -464,13 +466,12 @@ void tunnel_start(struct tunnel *tunnel)
 {
     if (!make_forwards(tunnel)) {
         struct err_info why;
-        tunnel->spec.forward_count = tunnel->forwards_alive;
         (void)err_set(&why, ERR_MEMORY, "out of memory");
         tunnel->last_error = why;
         apply(tunnel, TUNNEL_EVENT_HOPELESS, NULL, &why);
         return;
     }
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         if (tunnel->spec.forwards[i].type == FORWARD_LOCAL) {
             forward_bind(tunnel->slots[i].forward);
         }
@@ -483,7 +484,7 @@ void tunnel_free(struct tunnel *tunnel)
     if (tunnel == NULL) {
         return;
     }
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
         forward_free(tunnel->slots[i].forward);
     }
     free(tunnel->slots);
@@ -520,5 +521,5 @@ bool tunnel_is_hopeless(const struct tunnel *tunnel)
 
 uint16_t tunnel_forward_bound_port(const struct tunnel *tunnel, size_t forward_index)
 {
-    return tunnel->slots[forward_index].forward != NULL ? forward_bound_port(tunnel->slots[forward_index].forward) : 0;
+    return forward_index < tunnel->forward_count ? forward_bound_port(tunnel->slots[forward_index].forward) : 0;
 }
