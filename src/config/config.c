@@ -36,13 +36,18 @@ static void file_error(struct loader *loader, const char *path, const char *sent
     }
 }
 
+/* The folder that the file is in, as an absolute path. NULL when out of memory. */
 static char *dir_of(const char *path)
 {
-    size_t len = strlen(path);
-    while (len > 0 && path[len - 1] != '/' && path[len - 1] != '\\') {
+    char *absolute = file_absolute(path);
+    size_t len = absolute == NULL ? 0 : strlen(absolute);
+    while (len > 0 && absolute[len - 1] != '/' && absolute[len - 1] != '\\') {
         len--;
     }
-    return len == 0 ? text_dup(".", 1) : text_dup(path, len);
+    if (absolute != NULL) {
+        absolute[len] = '\0';
+    }
+    return absolute;
 }
 
 static void load_file(struct loader *loader, const char *path)

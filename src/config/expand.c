@@ -3,6 +3,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "config/files.h"
 #include "config/options.h"
 #include "config/text.h"
 #include "platform/platform.h"
@@ -136,20 +137,13 @@ static enum err expand_text(const struct ssh_options *options, const char *text,
     return result == ERR_MEMORY ? out_of_memory(info) : result;
 }
 
-static char *absolute(const char *path)
-{
-    char dir[4096];
-    size_t size = sizeof dir;
-    return platform_path_resolve(uv_cwd(dir, &size) == 0 ? dir : ".", path);
-}
-
 enum err ssh_expand(const struct ssh_options *options, const char *text, bool path, char **out, struct err_info *info)
 {
     char *expanded = NULL;
     *out = NULL;
     enum err result = expand_text(options, text, &expanded, info);
     if (result == OK && path) {
-        *out = absolute(expanded);
+        *out = file_absolute(expanded);
         result = *out == NULL ? out_of_memory(info) : OK;
         free(expanded);
         return result;

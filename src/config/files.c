@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "config/text.h"
+#include "platform/platform.h"
 
 enum file_kind file_kind(const char *path, struct err_info *info)
 {
@@ -22,6 +23,13 @@ enum file_kind file_kind(const char *path, struct err_info *info)
         return FILE_UNREADABLE;
     }
     return (mode & S_IFMT) == S_IFDIR ? FILE_FOLDER : FILE_PLAIN;
+}
+
+char *file_absolute(const char *path)
+{
+    char dir[4096];
+    size_t size = sizeof dir;
+    return platform_path_resolve(uv_cwd(dir, &size) == 0 ? dir : ".", path);
 }
 
 /* Reads until the end or until `max_bytes` are exceeded. */

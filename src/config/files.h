@@ -8,6 +8,8 @@ enum file_kind { FILE_MISSING, FILE_PLAIN, FILE_FOLDER, FILE_UNREADABLE };
 
 /* What is there. FILE_UNREADABLE fills `info`. */
 enum file_kind file_kind(const char *path, struct err_info *info);
+/* `path` made absolute: from the current folder, with ~/ expanded. Heap string, NULL when out of memory. */
+char *file_absolute(const char *path);
 /* The whole file as a heap string with a NUL behind its `len` bytes. ERR_IO with the system's sentence, or when it is
  * larger than `max_bytes`. */
 enum err file_read(const char *path, size_t max_bytes, char **out, size_t *out_len, struct err_info *info);
