@@ -529,8 +529,3 @@ struct channel *session_open_unix(struct session *session, const char *path, cha
 {
     return mux_open_unix(session->mux, path, on_open, arg);
 }
-
-const char *session_library_version(void)
-{
-    return libssh2_version(0);
-}
