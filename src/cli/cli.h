@@ -3,14 +3,7 @@
 #define HOLDFAST_CLI_CLI_H
 
 /* Exit codes (DESIGN section 5). */
-enum cli_exit {
-    CLI_OK = 0,
-    CLI_FAILED = 1,
-    CLI_USAGE = 2,
-    CLI_AUTH = 3,
-    CLI_HOST_KEY = 4,
-    CLI_BIND = 5
-};
+enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_AUTH = 3, CLI_HOST_KEY = 4, CLI_BIND = 5 };
 
 /* Dispatches argv to a subcommand or to the one-line form; returns the exit code. */
 int cli_main(int argc, char **argv);

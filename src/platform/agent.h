@@ -1,4 +1,5 @@
-/* The byte stream to an ssh-agent: a Unix socket (posix), nothing yet on Windows. What is said over it is session/'s. */
+/* The byte stream to an ssh-agent: a Unix socket (posix), nothing yet on Windows. What is said over it is session/'s.
+ */
 #ifndef HOLDFAST_PLATFORM_AGENT_H
 #define HOLDFAST_PLATFORM_AGENT_H
 
@@ -9,13 +10,13 @@
 
 struct platform_agent;
 
-/* Connects to the agent at `path`. Blocking, for at most `timeout_ms`: from a worker thread only. ERR_CONNECT when nobody
- * listens there, ERR_UNSUPPORTED where this system has no agents for us. */
+/* Connects to the agent at `path`. Blocking, for at most `timeout_ms`: from a worker thread only. ERR_CONNECT when
+ * nobody listens there, ERR_UNSUPPORTED where this system has no agents for us. */
 enum err platform_agent_connect(const char *path, uint64_t timeout_ms, struct platform_agent **out,
                                 struct err_info *info);
-/* Sends `request` and reads one answer, both without the four length bytes in front, which are added and taken away here.
- * Blocking, for at most `timeout_ms` in all. The answer is heap memory that the caller wipes and frees; one that is empty or
- * larger than `cap_bytes` is ERR_PROTOCOL. After any error the connection is of no more use. */
+/* Sends `request` and reads one answer, both without the four length bytes in front, which are added and taken away
+ * here. Blocking, for at most `timeout_ms` in all. The answer is heap memory that the caller wipes and frees; one that
+ * is empty or larger than `cap_bytes` is ERR_PROTOCOL. After any error the connection is of no more use. */
 enum err platform_agent_exchange(struct platform_agent *agent, const uint8_t *request, size_t request_len,
                                  size_t cap_bytes, uint64_t timeout_ms, uint8_t **out_answer, size_t *out_answer_len,
                                  struct err_info *info);

@@ -1,5 +1,5 @@
-/* The decision on a peer's host key: StrictHostKeyChecking as ssh_config(5) has it. One worker thread job does all of it:
- * reading known_hosts, asking at the terminal, pinning. */
+/* The decision on a peer's host key: StrictHostKeyChecking as ssh_config(5) has it. One worker thread job does all of
+ * it: reading known_hosts, asking at the terminal, pinning. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,11 +122,12 @@ static void decide_changed(struct host_key_check *check, const struct known_host
 {
     char target[256];
     bool same_type = found->status == KNOWN_HOSTS_MISMATCH;
-    (void)err_set(&check->why, ERR_HOST_KEY,
-                  "THE HOST KEY OF %.120s HAS CHANGED: the peer has %s, but %.160s:%u %s %s; somebody may be in between. "
-                  "If the change is known and compared: holdfast trust %s, or remove that line",
-                  check->name, check->key_text, found->file, found->line_number,
-                  same_type ? "has" : "has only", found->old_key, trust_target(check, target, sizeof target));
+    (void)err_set(
+        &check->why, ERR_HOST_KEY,
+        "THE HOST KEY OF %.120s HAS CHANGED: the peer has %s, but %.160s:%u %s %s; somebody may be in between. "
+        "If the change is known and compared: holdfast trust %s, or remove that line",
+        check->name, check->key_text, found->file, found->line_number, same_type ? "has" : "has only", found->old_key,
+        trust_target(check, target, sizeof target));
     if (check->spec->strict_host_key_checking != HOST_KEY_NO) {
         check->result = ERR_HOST_KEY;
         return;
@@ -148,10 +149,11 @@ static void check_work(uv_work_t *work)
         log_debug(check->log_name, "host key %s is the one at %s:%u", check->key_text, found.file, found.line_number);
         break;
     case KNOWN_HOSTS_IS_REVOKED:
-        check->result = err_set(&check->why, ERR_HOST_KEY,
-                                "the host key %s of %.200s is marked as revoked at %.200s:%u: do not use this host before "
-                                "its keys are renewed",
-                                check->key_text, check->name, found.file, found.line_number);
+        check->result =
+            err_set(&check->why, ERR_HOST_KEY,
+                    "the host key %s of %.200s is marked as revoked at %.200s:%u: do not use this host before "
+                    "its keys are renewed",
+                    check->key_text, check->name, found.file, found.line_number);
         break;
     case KNOWN_HOSTS_MISMATCH:
     case KNOWN_HOSTS_OTHER_TYPE: decide_changed(check, &found); break;

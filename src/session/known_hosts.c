@@ -95,7 +95,8 @@ static char lower(char letter)
     return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
 }
 
-/* `*` and `?` over the whole name. One point of return is enough, so that no pattern takes more than len x len steps. */
+/* `*` and `?` over the whole name. One point of return is enough, so that no pattern takes more than len x len steps.
+ */
 static bool glob(const char *pattern, size_t pattern_len, const char *name)
 {
     size_t name_len = strlen(name);
@@ -311,9 +312,9 @@ enum err known_hosts_without(const char *text, size_t len, const char *name, cha
             kept_len += whole_len;
             continue;
         }
-        if (entry.names[0] != '|' && (memchr(entry.names, '*', entry.names_len) != NULL ||
-                                      memchr(entry.names, '?', entry.names_len) != NULL ||
-                                      memchr(entry.names, '!', entry.names_len) != NULL)) {
+        if (entry.names[0] != '|' &&
+            (memchr(entry.names, '*', entry.names_len) != NULL || memchr(entry.names, '?', entry.names_len) != NULL ||
+             memchr(entry.names, '!', entry.names_len) != NULL)) {
             free(kept);
             *out_line_number = cursor.line_number;
             return ERR_UNSUPPORTED;

@@ -33,7 +33,7 @@ enum known_hosts_line {
 struct known_hosts_cursor {
     const char *text;
     size_t len;
-    size_t offset;       /* of the next line */
+    size_t offset;        /* of the next line */
     unsigned line_number; /* of the current one, from 1 */
 };
 
@@ -41,19 +41,21 @@ struct known_hosts_cursor {
 bool known_hosts_next(struct known_hosts_cursor *cursor, const char **out_line, size_t *out_len);
 /* Splits one line. The key itself is not decoded yet. */
 enum known_hosts_line known_hosts_parse(const char *line, size_t len, struct known_hosts_entry *out);
-/* Decodes an entry's key into `out` of KNOWN_HOSTS_KEY_CAP_BYTES; 0 when it is broken or its inner type is another one. */
+/* Decodes an entry's key into `out` of KNOWN_HOSTS_KEY_CAP_BYTES; 0 when it is broken or its inner type is another one.
+ */
 size_t known_hosts_key(const struct known_hosts_entry *entry, uint8_t *out);
 /* Does a names field (comma list with `*`, `?` and `!`, or a hashed name) apply to a lookup name? */
 bool known_hosts_names_match(const char *names, size_t names_len, const char *name);
 
-/* The name to look up, as ssh forms it: `alias` alone when set, else `host` in lower case, in [host]:port form when port is
- * not 22. Heap string or NULL. */
+/* The name to look up, as ssh forms it: `alias` alone when set, else `host` in lower case, in [host]:port form when
+ * port is not 22. Heap string or NULL. */
 char *known_hosts_lookup_name(const char *host, uint16_t port, const char *alias);
 
 /* Ascending: what is found later replaces only what says less. */
 enum known_hosts_status {
     KNOWN_HOSTS_UNKNOWN = 0,
-    KNOWN_HOSTS_OTHER_TYPE, /* keys of other types are known for this host, none of this type: ssh calls that changed too */
+    KNOWN_HOSTS_OTHER_TYPE, /* keys of other types are known for this host, none of this type: ssh calls that changed
+                               too */
     KNOWN_HOSTS_MISMATCH,   /* another key of this type is known */
     KNOWN_HOSTS_MATCH,
     KNOWN_HOSTS_IS_REVOKED
@@ -75,9 +77,9 @@ void known_hosts_search(const char *text, size_t len, const char *file, const ch
 /* One line with its newline, its name hashed with a fresh salt if `hashed`. Heap string or NULL. */
 char *known_hosts_format(const char *name, bool hashed, const uint8_t *key, size_t key_len);
 
-/* The text without the plain entries of `name`; a name in a list is taken out of the list; everything else stays byte for
- * byte. `*out_removed` counts the lines touched. A line that matches by a pattern cannot be taken out: ERR_UNSUPPORTED
- * and its number in `*out_line_number`. Heap memory in `*out_text`. */
+/* The text without the plain entries of `name`; a name in a list is taken out of the list; everything else stays byte
+ * for byte. `*out_removed` counts the lines touched. A line that matches by a pattern cannot be taken out:
+ * ERR_UNSUPPORTED and its number in `*out_line_number`. Heap memory in `*out_text`. */
 enum err known_hosts_without(const char *text, size_t len, const char *name, char **out_text, size_t *out_len,
                              unsigned *out_removed, unsigned *out_line_number);
 

@@ -48,7 +48,8 @@ void wire_write_mpint(struct wire_writer *writer, const uint8_t *data, size_t le
 /* The type of a public key blob ("ssh-ed25519"), empty when the blob is broken. */
 struct wire_slice wire_key_type(const uint8_t *key, size_t key_len);
 
-/* Strict base64 (RFC 4648 section 4, padding needed) of at most `cap_bytes` of output. False when it is anything else. */
+/* Strict base64 (RFC 4648 section 4, padding needed) of at most `cap_bytes` of output. False when it is anything else.
+ */
 bool wire_base64_decode(const char *text, size_t len, uint8_t *out, size_t cap_bytes, size_t *out_len);
 /* Heap string with padding, or NULL. */
 char *wire_base64_encode(const uint8_t *data, size_t len);

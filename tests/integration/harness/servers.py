@@ -18,6 +18,7 @@ class Connection:
         self.peer = peer
         self.server = server
         self.received = 0
+        self.written = 0
         self.digest = hashlib.sha256()
         self.how = ""
         self.input_ended = threading.Event()
@@ -45,6 +46,7 @@ class Connection:
     def write(self, data):
         try:
             self.sock.sendall(data)
+            self.written += len(data)
         except OSError:
             self.how = "reset"
 
@@ -181,6 +183,13 @@ def resets(after=0):
 def blackhole(connection):
     """Accepts and never reads."""
     connection.server.stopping.wait()
+
+
+def floods(connection):
+    """Sends as fast as it can until the connection ends."""
+    block = bytes(range(256)) * 256
+    while not connection.how:
+        connection.write(block)
 
 
 def http_page(connection):

@@ -1,0 +1,54 @@
+#include "cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/common.h"
+
+/* Commands of a later version, and what serves until then. */
+static const struct {
+    const char *name;
+    const char *instead;
+} later[] = {
+    {"status", "the log of 'holdfast run' tells every change of state"},
+    {"start", "'holdfast run' starts all tunnels"},
+    {"stop", "end 'holdfast run' with SIGTERM or Ctrl-C"},
+    {"restart", "end 'holdfast run' and start it again"},
+    {"reload", "end 'holdfast run' and start it again"},
+    {"logs", "'holdfast run' writes its log to standard error, or to the file of -E"},
+    {"doctor", "'holdfast check' looks at the definitions; -vv shows a connection step by step"},
+    {"keygen", "'ssh-keygen -t ed25519 -f NAME' makes a key"},
+    {"service", "let the system's own service manager start 'holdfast run'"},
+    {"firewall", "use the system's own firewall commands"},
+    {"secret", "use a key without a passphrase, or an agent"},
+};
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"run", cmd_run},
+    {"check", cmd_check},
+    {"trust", cmd_trust},
+    {"help", cmd_help},
+};
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        (void)fputs(help_text(NULL), stderr);
+        return CLI_USAGE;
+    }
+    const char *word = argv[1];
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(word, commands[i].name) == 0) {
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        if (strcmp(word, later[i].name) == 0) {
+            return cli_usage("%s: not in this version; %s", word, later[i].instead);
+        }
+    }
+    return cmd_one_line(argc, argv);
+}

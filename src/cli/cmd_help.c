@@ -1,0 +1,125 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/common.h"
+#include "config/text.h"
+
+static const char general[] = "Usage: holdfast [flags of ssh] [--once] [user@]host     one tunnel from flags\n"
+                              "       holdfast COMMAND [...]\n"
+                              "\n"
+                              "  -L [bind:]port:host:hostport   listen here, connect from the peer\n"
+                              "  -R [bind:]port:host:hostport   listen on the peer, connect from here\n"
+                              "                                 a socket's path may stand for either end\n"
+                              "  -p port  -l user  -i key       as with ssh; so are -4 -6 -b -c -C -F -g -m\n"
+                              "  -o Option=value                a word of ssh_config(5)\n"
+                              "  --once                         never reconnect\n"
+                              "  -v -vv -vvv | -q               say more, or errors only\n"
+                              "  -E FILE, --log-file FILE       log there instead of standard error\n"
+                              "  --log-level L, --log-format F  error warning info debug trace; text json\n"
+                              "\n"
+                              "Commands:\n"
+                              "  run       keep all tunnels of the definitions, in the foreground\n"
+                              "  check     say whether the definitions are valid\n"
+                              "  trust     show a host's key fingerprints and pin them\n"
+                              "  help      [COMMAND]; also help config (what definitions look like)\n"
+                              "\n"
+                              "Example: holdfast -R 14444:192.168.200.2:4444 me@macbook\n"
+                              "Exit codes: 0 stopped as asked, 1 failed, 2 usage or definition, 3 refused\n"
+                              "authentication, 4 host key not trusted, 5 a forward could not be bound\n";
+
+static const char run[] = "Usage: holdfast run [-c FILE|DIR]... [flags about the log]\n"
+                          "\n"
+                          "Keeps all tunnels of the definitions, in the foreground, until SIGTERM or\n"
+                          "Ctrl-C: then it accepts nothing new, lets connections finish for up to\n"
+                          "5 seconds, and ends. A second signal ends it at once.\n"
+                          "\n"
+                          "  -c FILE|DIR      definitions; of a folder, its *.yaml in name order\n"
+                          "  -v -vv | -q      say more (debug, trace: -vv, -vvv), or errors only\n"
+                          "  -E FILE, --log-file FILE\n"
+                          "  --log-level error|warning|info|debug|trace   (info)\n"
+                          "  --log-format text|json                       (text)\n"
+                          "\n"
+                          "Without -c: /etc/holdfast for root or a service, else holdfast in\n"
+                          "$XDG_CONFIG_HOME (~/.config); on Windows %ProgramData%\\holdfast or\n"
+                          "%APPDATA%\\holdfast.\n";
+
+static const char check[] = "Usage: holdfast check [-c FILE|DIR]...\n"
+                            "\n"
+                            "Reads definitions as 'run' would, and starts nothing. Every error goes to\n"
+                            "standard error as FILE:LINE:COLUMN: key: what is wrong; then it exits with 2.\n"
+                            "Without errors, one line per tunnel goes to standard output.\n"
+                            "\n"
+                            "  -c FILE|DIR      definitions; of a folder, its *.yaml in name order\n";
+
+static const char trust[] = "Usage: holdfast trust [user@]host[:port]\n"
+                            "\n"
+                            "Connects, shows the fingerprints of the host's keys, and pins them in\n"
+                            "~/.ssh/known_hosts once you agree. Compare them with what the host itself\n"
+                            "says: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n";
+
+static const char config[] = "defaults:                       # of this file\n"
+                             "  server_alive_interval: 15s\n"
+                             "hosts:\n"
+                             "  macbook:\n"
+                             "    hostname: 192.168.1.3       # or a list, tried in order\n"
+                             "    user: me\n"
+                             "    identity_file: macbook.key  # relative to this file\n"
+                             "    strict_host_key_checking: yes   # yes | accept_new | no\n"
+                             "tunnels:\n"
+                             "  xp-mode:\n"
+                             "    host: macbook               # or [user@]name[:port]\n"
+                             "    forwards:\n"
+                             "      - remote: 14444           # [bind:]port; listens on the peer\n"
+                             "        to: 192.168.200.2:4444\n"
+                             "      - local: 127.0.0.1:8080   # listens here\n"
+                             "        to: intranet:80\n"
+                             "        hold: 10s               # wait so long for the session\n"
+                             "    backoff: {first: 500ms, max: 60s}\n"
+                             "\n"
+                             "Words follow ssh_config(5) in snake_case. Durations: ms s m h.\n";
+
+static const char help[] = "Usage: holdfast help [COMMAND|config]\n";
+
+static const struct {
+    const char *command;
+    const char *text;
+} texts[] = {
+    {"run", run}, {"check", check}, {"trust", trust}, {"config", config}, {"help", help},
+};
+
+const char *help_text(const char *command)
+{
+    if (command == NULL) {
+        return general;
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (strcmp(command, texts[i].command) == 0) {
+            return texts[i].text;
+        }
+    }
+    return NULL;
+}
+
+int cmd_help(int argc, char **argv)
+{
+    const char *names[sizeof texts / sizeof texts[0]];
+    const char *command = NULL;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        names[i] = texts[i].command;
+    }
+    if (argc > 2) {
+        return cli_usage("help: '%s' is too much; one command at a time", argv[2]);
+    }
+    if (argc == 2 && strcmp(argv[1], "-h") != 0 && strcmp(argv[1], "--help") != 0) {
+        command = argv[1];
+    }
+    const char *text = help_text(command);
+    if (text == NULL) {
+        const char *nearest = text_nearest(command, names, sizeof names / sizeof names[0]);
+        return nearest == NULL ? cli_usage("help: there is no command '%s'", command)
+                               : cli_usage("help: there is no command '%s'; did you mean '%s'?", command, nearest);
+    }
+    (void)fputs(text, stdout);
+    return CLI_OK;
+}

@@ -1,0 +1,32 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/common.h"
+#include "service/service.h"
+
+int cmd_run(int argc, char **argv)
+{
+    struct config config = {NULL, 0};
+    struct log_flags log;
+    const char **paths = NULL;
+    size_t path_count = 0;
+    memset(&log, 0, sizeof log);
+    int code = cli_take_definitions(argc, argv, &log, &paths, &path_count);
+    if (code >= 0) {
+        goto out;
+    }
+    code = cli_load(paths, path_count, &config);
+    if (code == CLI_OK) {
+        code = log_flags_open(&log, LOG_LEVEL_INFO);
+    }
+    if (code == CLI_OK) {
+        const struct supervisor_options options = {.up_lines = NULL, .state_dir = NULL, .grace_ms = 5000};
+        code = service_run(config.tunnels, config.tunnel_count, &options);
+        log_close();
+    }
+out:
+    config_deinit(&config);
+    free((void *)paths);
+    return code;
+}

@@ -1,0 +1,107 @@
+"""Our patches to libssh2's transport, against a real sshd and apart from the engine (see libssh2/ssh_pump.c).
+
+Needs HOLDFAST_SSH_PUMP, the path of the ssh_pump program; ctest sets it.
+"""
+import getpass
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+MIB = 1 << 20
+GCM = ["aes128-gcm@openssh.com", "aes256-gcm@openssh.com"]
+CTR_CBC = ["aes128-ctr", "aes256-ctr", "aes256-cbc"]
+MACS = [
+    "hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha1-etm@openssh.com",
+    "hmac-sha2-256", "hmac-sha2-512", "hmac-sha1",
+]
+CHACHA = "chacha20-poly1305@openssh.com"
+ALL = [(c, "-") for c in GCM + [CHACHA]] + [(c, m) for c in CTR_CBC for m in MACS]
+FEW = [(GCM[1], "-"), (CHACHA, "-")] + [(c, m) for c in ("aes256-ctr", "aes256-cbc") for m in (MACS[0], MACS[3])]
+
+
+class Sshd:
+    """A throwaway sshd on loopback with keys of its own."""
+
+    def __init__(self, place, *options):
+        self.place = place
+        for name in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", place / name], check=True)
+        shutil.copy(place / "user.pub", place / "authorized")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        if os.geteuid() == 0:
+            pathlib.Path("/run/sshd").mkdir(exist_ok=True)
+        (place / "config").write_text("\n".join([
+            f"Port {self.port}", "ListenAddress 127.0.0.1", f"HostKey {place}/host", "PidFile none",
+            f"AuthorizedKeysFile {place}/authorized", "StrictModes no", "UsePAM no", "PermitRootLogin yes",
+            "Ciphers " + ",".join(GCM + CTR_CBC + [CHACHA]), "MACs " + ",".join(MACS), *options]) + "\n")
+        self.log = open(place / "log", "wb")
+        sshd = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin")
+        assert sshd, "sshd is not installed: packaging/deps.sh linux test"
+        self.process = subprocess.Popen([sshd, "-D", "-e", "-f", place / "config"], stderr=self.log)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            assert self.process.poll() is None, (place / "log").read_text()
+            time.sleep(0.05)
+        raise AssertionError("sshd does not listen")
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.log.close()
+
+    def pump(self, cipher, mac, mode, size, slice_bytes=0):
+        """Run ssh_pump; its numbers as a dict."""
+        done = subprocess.run(
+            [os.environ["HOLDFAST_SSH_PUMP"], str(self.port), getpass.getuser(), self.place / "user", cipher, mac,
+             mode, str(size), str(slice_bytes)],
+            capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return {key: int(value) for key, value in (pair.split("=") for pair in done.stdout.split())}
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    server = Sshd(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def rekeying_sshd(tmp_path_factory):
+    server = Sshd(tmp_path_factory.mktemp("sshd-rekey"), "RekeyLimit 1M")
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("cipher", GCM + ["aes256-ctr", "aes256-cbc"])
+def test_cipher_calls(sshd, cipher):
+    """The cipher sees runs, not blocks: a call per 16 bytes would be 131,072 per MiB there and back."""
+    mac = "-" if cipher in GCM else MACS[3]
+    done = sshd.pump(cipher, mac, "echo", 8 * MIB)
+    assert done["evp"] / 8 < 1000
+
+
+@pytest.mark.parametrize("cipher,mac", ALL)
+def test_echo(sshd, cipher, mac):
+    assert sshd.pump(cipher, mac, "echo", 8 * MIB + 1)["equal"] == 1
+
+
+@pytest.mark.parametrize("cipher,mac", FEW)
+def test_echo_while_the_peer_rekeys(rekeying_sshd, cipher, mac):
+    assert rekeying_sshd.pump(cipher, mac, "echo", 8 * MIB + 1)["equal"] == 1
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 3, 15, 16, 17, 33, 4097])
+@pytest.mark.parametrize("cipher,mac", FEW)
+def test_packets_in_pieces(sshd, cipher, mac, slice_bytes):
+    """Every packet arrives cut at every multiple of slice_bytes; with 1, at every byte."""
+    assert sshd.pump(cipher, mac, "echo", 40001, slice_bytes)["equal"] == 1
