@@ -472,8 +472,7 @@ static void a_name_is_kept_once(void **state)
     (void)snprintf(expected, sizeof expected, "tunnel 'xp-mode' is already kept by process %ld; stop it or rename one",
                    (long)uv_os_getpid());
     assert_string_equal(why.message, expected);
-    assert_int_equal(plays[0].frees, 1);
-    assert_int_equal(plays[1].frees, 1);
+    assert_int_equal(made, 0);
     /* The same name on a command line is another matter. */
     specs[1].one_line = true;
     supervisor = make(specs, 2);
