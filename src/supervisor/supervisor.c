@@ -73,11 +73,6 @@ static void say(FILE *to, const char *text)
     (void)fflush(to);
 }
 
-static const char *name_of(const struct kept *kept)
-{
-    return tunnel_get_spec(kept->tunnel)->name;
-}
-
 /* As ssh does: the port that the peer chose, when it is a new one. */
 static void say_allocated_port(struct kept *kept, size_t index, const struct forward_spec *forward, uint16_t port)
 {
@@ -174,19 +169,19 @@ static void on_stopped(void *arg, struct tunnel *tunnel)
         uv_close((uv_handle_t *)&supervisor->wake, NULL);
 }
 
-/* Takes the lock of a defined tunnel's name in `state_dir`. */
-static enum err take_lock(struct kept *kept, const char *state_dir, struct err_info *info)
+/* Takes the lock of the name of a defined tunnel in `state_dir`. */
+static enum err take_lock(const char *name, const char *state_dir, struct platform_lock **out, struct err_info *info)
 {
     char file[LOCK_NAME_CAP_BYTES];
     struct err_info why;
-    char *path = platform_path_resolve(state_dir, lock_name(name_of(kept), file, sizeof file));
+    char *path = platform_path_resolve(state_dir, lock_name(name, file, sizeof file));
     if (path == NULL)
         return err_set(info, ERR_MEMORY, "out of memory");
-    enum err result = platform_lock_take(path, &kept->lock, &why);
+    enum err result = platform_lock_take(path, out, &why);
     free(path);
     if (result == ERR_BUSY)
-        return err_set(info, ERR_BUSY, "tunnel '%s' is %s; stop it or rename one", name_of(kept), why.message);
-    return result == OK ? OK : err_set(info, result, "tunnel '%s': %s", name_of(kept), why.message);
+        return err_set(info, ERR_BUSY, "tunnel '%s' is %s; stop it or rename one", name, why.message);
+    return result == OK ? OK : err_set(info, result, "tunnel '%s': %s", name, why.message);
 }
 
 /* Makes the tunnel of one spec; what it leaves behind on failure is freed with the supervisor. */
@@ -201,17 +196,17 @@ static enum err make_kept(struct supervisor *supervisor, struct kept *kept, cons
     return kept->tunnel != NULL ? OK : err_set(info, ERR_MEMORY, "out of memory");
 }
 
-static enum err take_locks(struct supervisor *supervisor, const char *state_dir, struct err_info *info)
+static enum err take_locks(struct kept *kept, const struct tunnel_spec *specs, size_t count, const char *state_dir,
+                           struct err_info *info)
 {
     char *default_dir = NULL;
     enum err result = OK;
-    for (size_t i = 0; i < supervisor->count && result == OK; i++) {
-        struct kept *kept = &supervisor->kept[i];
-        if (tunnel_get_spec(kept->tunnel)->one_line)
+    for (size_t i = 0; i < count && result == OK; i++) {
+        if (specs[i].one_line)
             continue;
         if (state_dir == NULL)
             state_dir = default_dir = platform_state_dir(info);
-        result = state_dir != NULL ? take_lock(kept, state_dir, info) : ERR_IO;
+        result = state_dir != NULL ? take_lock(specs[i].name, state_dir, &kept[i].lock, info) : ERR_IO;
     }
     free(default_dir);
     return result;
@@ -232,13 +227,10 @@ enum err supervisor_new(uv_loop_t *loop, const struct tunnel_spec *specs, size_t
     supervisor->kept = kept;
     supervisor->up_lines = options->up_lines;
     supervisor->grace_ms = options->grace_ms != 0 ? options->grace_ms : DEFAULT_GRACE_MS;
-    enum err result = OK;
-    for (size_t i = 0; i < count && result == OK; i++) {
-        supervisor->count++;
+    supervisor->count = count;
+    enum err result = take_locks(kept, specs, count, options->state_dir, info);
+    for (size_t i = 0; i < count && result == OK; i++)
         result = make_kept(supervisor, &kept[i], &specs[i], info);
-    }
-    if (result == OK)
-        result = take_locks(supervisor, options->state_dir, info);
     if (result == OK) {
         int status = uv_async_init(loop, &supervisor->wake, on_wake);
         if (status != 0)
