@@ -9,7 +9,6 @@ from harness.holdfast import definition
 from harness.ports import free_port
 from harness.proc import wait_until
 
-DOWN = r"\b(?:waiting|closed|lost|ended|timed out|timeout|no answer|nothing came)\b"
 INTERVAL, COUNT = 1, 1
 DEFAULTS = {
     "server_alive_interval": f"{INTERVAL}s",
@@ -77,7 +76,7 @@ def test_sshd_down_for_ten_seconds(tunnel, sshd, holdfast):
     sshd.stop()
     down_since = time.monotonic()
     mark = holdfast.err.mark()
-    holdfast.wait_log(DOWN, mark=mark)
+    holdfast.wait_down(mark=mark)
     wait_until(lambda: time.monotonic() - down_since > 9, 10, "nine seconds have passed")
     assert len(holdfast.err.since(mark)) < 200, "a log flooded by attempts"
     with clients.connect(tunnel.local, timeout=15) as early:
@@ -91,7 +90,7 @@ def test_sshd_down_for_ten_seconds(tunnel, sshd, holdfast):
 
 def test_connection_waits_for_the_session(tunnel, sshd, holdfast):
     sshd.stop()
-    holdfast.wait_log(DOWN)
+    holdfast.wait_down()
     with clients.connect(tunnel.local, timeout=15) as early:
         early.sendall(b"patience")
         early.shutdown(socket.SHUT_WR)
@@ -108,7 +107,7 @@ def test_silent_peer_is_noticed_in_time(tunnel, sshd, holdfast):
         begun = time.monotonic()
         sshd.sigstop()
         try:
-            holdfast.wait_log(DOWN, INTERVAL * (COUNT + 1) + 1, mark)
+            holdfast.wait_down(INTERVAL * (COUNT + 1) + 1, mark)
             assert ends(sock, 1)
             noticed = time.monotonic() - begun
             assert noticed > INTERVAL * COUNT, "that early it was no silence, but a fault"
