@@ -242,10 +242,10 @@ static void target_connected(struct connection *connection)
     begin_relay(connection);
 }
 
-static void on_dialed(void *arg, uv_tcp_t *tcp, const char *address, const struct err_info *why)
+static void on_dialed(void *arg, uv_tcp_t *tcp, const struct dial_result *result, const struct err_info *why)
 {
     struct connection *connection = arg;
-    (void)address;
+    (void)result;
     connection->dial = NULL;
     if (tcp == NULL) {
         target_failed(connection, why->code, why->message);

@@ -88,7 +88,8 @@ static void release(struct dial *dial)
     if (--dial->handles > 0) {
         return;
     }
-    dial->events.on_done(dial->events.arg, dial->won, dial->won_address, dial->won != NULL ? NULL : &dial->why);
+    const struct dial_result result = {.address = dial->won_address, .host_index = dial->host_index};
+    dial->events.on_done(dial->events.arg, dial->won, &result, dial->won != NULL ? NULL : &dial->why);
     dial_free(dial);
 }
 

@@ -19,13 +19,18 @@ struct dial_options {
     uint64_t timeout_ms;      /* for each host: resolving and connecting together; 0: 10 s */
 };
 
+struct dial_result {
+    const char *address; /* "192.0.2.1:22" or "[2001:db8::1]:22"; lives during on_done */
+    size_t host_index;   /* which of the hosts answered */
+};
+
 struct dial_events {
     /* The names are resolved and connecting begins (may come once per host, and from inside
      * dial_start for a numeric address). May be NULL. */
     void (*on_resolved)(void *arg);
     /* Exactly once, never inside dial_start. OK: `tcp` is a connected handle from malloc that is now the caller's, and
-     * `address` its peer as "192.0.2.1:22" or "[2001:db8::1]:22". Else `tcp` is NULL and `why` tells each address tried. The dial frees itself. */
-    void (*on_done)(void *arg, uv_tcp_t *tcp, const char *address, const struct err_info *why);
+     * `result` its peer. Else `tcp` is NULL and `why` tells each address tried. The dial frees itself. */
+    void (*on_done)(void *arg, uv_tcp_t *tcp, const struct dial_result *result, const struct err_info *why);
     void *arg;
 };
 

@@ -43,6 +43,7 @@ struct session {
     /* the transport */
     uv_tcp_t *tcp; /* from malloc; NULL before it is connected and after it is closed */
     char address[64];
+    const char *hostname; /* the one of spec.hostnames that answered: what known_hosts is asked for, as ssh does */
     LIBSSH2_SESSION *ssh;
     uint8_t *inbound;
     size_t in_start, in_end;

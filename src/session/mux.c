@@ -315,8 +315,9 @@ static void packet_confirmation(struct mux *mux, struct channel *channel, enum s
 static void packet_failure(struct mux *mux, struct channel *channel, enum slot_use use, uint32_t id,
                            struct wire_reader *reader)
 {
-    static const char *const reasons[] = {"refused", "the peer does not permit it", "the peer could not connect",
-                                          "the peer does not know this kind of channel", "the peer lacks resources"};
+    static const char *const reasons[] = {"refused by the peer", "administratively prohibited by the peer",
+                                          "connect failed at the peer", "unknown channel type at the peer",
+                                          "resource shortage at the peer"};
     uint32_t reason = wire_read_u32(reader);
     struct wire_slice text = wire_read_string(reader);
     if (use == SLOT_ORPHAN) {

@@ -126,7 +126,7 @@ static void check_host_key(struct session *session)
     log_debug(session->log_name, "%s: %s; kex %s, cipher %s", session->address, libssh2_session_banner_get(session->ssh),
               libssh2_session_methods(session->ssh, LIBSSH2_METHOD_KEX),
               libssh2_session_methods(session->ssh, LIBSSH2_METHOD_CRYPT_CS));
-    session->key_check = host_key_check_start(session->loop, &session->spec, session->spec.name, session->spec.port,
+    session->key_check = host_key_check_start(session->loop, &session->spec, session->hostname, session->spec.port,
                                               (const uint8_t *)key, len, session->interactive, session->log_name,
                                               on_key_checked, session);
     if (session->key_check == NULL) {
@@ -367,7 +367,7 @@ static void on_resolved(void *arg)
     set_phase(arg, SESSION_CONNECTING);
 }
 
-static void on_connected(void *arg, uv_tcp_t *tcp, const char *address, const struct err_info *why)
+static void on_connected(void *arg, uv_tcp_t *tcp, const struct dial_result *result, const struct err_info *why)
 {
     struct session *session = arg;
     struct err_info info;
@@ -376,7 +376,8 @@ static void on_connected(void *arg, uv_tcp_t *tcp, const char *address, const st
         session->tcp = tcp;
         tcp->data = session;
         session->handles++;
-        (void)snprintf(session->address, sizeof session->address, "%s", address);
+        (void)snprintf(session->address, sizeof session->address, "%s", result->address);
+        session->hostname = session->spec.hostnames.items[result->host_index];
     }
     if (session->ending) {
         advance_end(session);

@@ -22,7 +22,7 @@ struct string_list {
 };
 
 struct host_spec {
-    char *name;                     /* as the user wrote it: alias for messages and known_hosts of the one-line form */
+    char *name;                     /* as the user wrote it: alias for messages */
     struct string_list hostnames;   /* addresses or names, tried in order; never empty */
     uint16_t port;                  /* 22 */
     char *user;                     /* never NULL after config/ has completed it */

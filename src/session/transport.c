@@ -97,7 +97,7 @@ static void ssh_free(void *data, void **abstract)
 
 static enum err set_methods(struct session *session, struct err_info *info)
 {
-    char *keys = host_key_algorithms(&session->spec, session->spec.name, session->spec.port);
+    char *keys = host_key_algorithms(&session->spec, session->hostname, session->spec.port);
     struct {
         int kind;
         const char *what;
