@@ -50,7 +50,7 @@ static enum err read_all(uv_file file, size_t max_bytes, char **out, size_t *out
         len += (size_t)status;
         if (len > max_bytes) {
             free(data);
-            return err_set(info, ERR_IO, "the file is larger than %zu MiB", max_bytes >> 20);
+            return err_set(info, ERR_IO, "the file is larger than %lu MiB", (unsigned long)(max_bytes >> 20));
         }
         if (status == 0) {
             data[len] = '\0';

@@ -90,9 +90,9 @@ static void complain(struct loader *loader, const struct listener *first, const 
     struct key_path end = {.up = &item, .key = forward_type_name(second->spec->type), .index = 0};
     char text[320];
     const struct place *place = &first->note->place;
-    loader_error(loader, second->note->place, &end, "%s is already taken by tunnels.%s.forwards[%zu] at %s:%u:%u",
-                 endpoint_text(&second->spec->listen, text, sizeof text), first->tunnel->name, first->note->index,
-                 loader->files.items[place->file], place->line, place->column);
+    loader_error(loader, second->note->place, &end, "%s is already taken by tunnels.%s.forwards[%lu] at %s:%u:%u",
+                 endpoint_text(&second->spec->listen, text, sizeof text), first->tunnel->name,
+                 (unsigned long)first->note->index, loader->files.items[place->file], place->line, place->column);
 }
 
 static void check_group(struct loader *loader, const struct listener *listeners, size_t count)

@@ -27,45 +27,45 @@ struct setting {
     const char *ssh;
     const char *yaml; /* NULL: not in YAML */
     enum kind kind;
+    bool per_host;
     size_t offset;
     uint64_t min, max; /* COUNT: as is; DURATION: ms */
-    bool per_host;
 };
 
 #define AT(member) offsetof(struct settings, member)
 #define HOUR_MS UINT64_C(3600000)
 
 static const struct setting table[] = {
-    {"HostName", "hostname", KIND_HOSTS, AT(host.hostnames), 0, 0, true},
-    {"Port", "port", KIND_PORT, AT(host.port), 0, 0, false},
-    {"User", "user", KIND_STRING, AT(host.user), 0, 0, false},
-    {"IdentityFile", "identity_file", KIND_PATHS, AT(host.identity_files), 0, 0, false},
-    {"IdentitiesOnly", "identities_only", KIND_BOOL, AT(host.identities_only), 0, 0, false},
-    {"IdentityAgent", "identity_agent", KIND_AGENT, AT(host.identity_agent), 0, 0, false},
-    {"UserKnownHostsFile", "known_hosts_file", KIND_PATHS, AT(host.known_hosts_files), 0, 0, false},
-    {"GlobalKnownHostsFile", NULL, KIND_PATHS, AT(global_known_hosts_files), 0, 0, false},
-    {"StrictHostKeyChecking", "strict_host_key_checking", KIND_POLICY, AT(host.strict_host_key_checking), 0, 0, false},
-    {"HostKeyAlias", "host_key_alias", KIND_STRING, AT(host.host_key_alias), 0, 0, true},
-    {"HashKnownHosts", "hash_known_hosts", KIND_BOOL, AT(host.hash_known_hosts), 0, 0, false},
-    {"AddressFamily", "address_family", KIND_FAMILY, AT(host.address_family), 0, 0, false},
-    {"BindAddress", "bind_address", KIND_STRING, AT(host.bind_address), 0, 0, false},
-    {"ConnectTimeout", "connect_timeout", KIND_DURATION, AT(host.connect_timeout_ms), 1000, HOUR_MS, false},
-    {"ServerAliveInterval", "server_alive_interval", KIND_DURATION, AT(host.server_alive_interval_ms), 0, 24 * HOUR_MS,
-     false},
-    {"ServerAliveCountMax", "server_alive_count_max", KIND_COUNT, AT(host.server_alive_count_max), 1, 1000, false},
-    {"TCPKeepAlive", "tcp_keepalive", KIND_BOOL, AT(host.tcp_keepalive), 0, 0, false},
-    {"Compression", "compression", KIND_BOOL, AT(host.compression), 0, 0, false},
-    {"BatchMode", "batch_mode", KIND_BOOL, AT(host.batch_mode), 0, 0, false},
-    {"PasswordAuthentication", "password_authentication", KIND_BOOL, AT(host.password_authentication), 0, 0, false},
-    {"Ciphers", "ciphers", KIND_ALGORITHMS, AT(host.ciphers), 0, 0, false},
-    {"MACs", "macs", KIND_ALGORITHMS, AT(host.macs), 0, 0, false},
-    {"KexAlgorithms", "kex_algorithms", KIND_ALGORITHMS, AT(host.kex_algorithms), 0, 0, false},
-    {"HostKeyAlgorithms", "host_key_algorithms", KIND_ALGORITHMS, AT(host.host_key_algorithms), 0, 0, false},
-    {"RekeyLimit", "rekey_limit", KIND_REKEY, AT(host.rekey_limit_bytes), 0, 0, false},
-    {"GatewayPorts", "gateway_ports", KIND_BOOL, AT(gateway_ports), 0, 0, false},
-    {"ExitOnForwardFailure", "exit_on_forward_failure", KIND_BOOL, AT(exit_on_forward_failure), 0, 0, false},
-    {"StreamLocalBindUnlink", "stream_local_bind_unlink", KIND_BOOL, AT(stream_local_bind_unlink), 0, 0, false},
-    {"ClearAllForwardings", NULL, KIND_BOOL, AT(clear_all_forwardings), 0, 0, false},
+    {"HostName", "hostname", KIND_HOSTS, true, AT(host.hostnames), 0, 0},
+    {"Port", "port", KIND_PORT, false, AT(host.port), 0, 0},
+    {"User", "user", KIND_STRING, false, AT(host.user), 0, 0},
+    {"IdentityFile", "identity_file", KIND_PATHS, false, AT(host.identity_files), 0, 0},
+    {"IdentitiesOnly", "identities_only", KIND_BOOL, false, AT(host.identities_only), 0, 0},
+    {"IdentityAgent", "identity_agent", KIND_AGENT, false, AT(host.identity_agent), 0, 0},
+    {"UserKnownHostsFile", "known_hosts_file", KIND_PATHS, false, AT(host.known_hosts_files), 0, 0},
+    {"GlobalKnownHostsFile", NULL, KIND_PATHS, false, AT(global_known_hosts_files), 0, 0},
+    {"StrictHostKeyChecking", "strict_host_key_checking", KIND_POLICY, false, AT(host.strict_host_key_checking), 0, 0},
+    {"HostKeyAlias", "host_key_alias", KIND_STRING, true, AT(host.host_key_alias), 0, 0},
+    {"HashKnownHosts", "hash_known_hosts", KIND_BOOL, false, AT(host.hash_known_hosts), 0, 0},
+    {"AddressFamily", "address_family", KIND_FAMILY, false, AT(host.address_family), 0, 0},
+    {"BindAddress", "bind_address", KIND_STRING, false, AT(host.bind_address), 0, 0},
+    {"ConnectTimeout", "connect_timeout", KIND_DURATION, false, AT(host.connect_timeout_ms), 1000, HOUR_MS},
+    {"ServerAliveInterval", "server_alive_interval", KIND_DURATION, false, AT(host.server_alive_interval_ms), 0,
+     24 * HOUR_MS},
+    {"ServerAliveCountMax", "server_alive_count_max", KIND_COUNT, false, AT(host.server_alive_count_max), 1, 1000},
+    {"TCPKeepAlive", "tcp_keepalive", KIND_BOOL, false, AT(host.tcp_keepalive), 0, 0},
+    {"Compression", "compression", KIND_BOOL, false, AT(host.compression), 0, 0},
+    {"BatchMode", "batch_mode", KIND_BOOL, false, AT(host.batch_mode), 0, 0},
+    {"PasswordAuthentication", "password_authentication", KIND_BOOL, false, AT(host.password_authentication), 0, 0},
+    {"Ciphers", "ciphers", KIND_ALGORITHMS, false, AT(host.ciphers), 0, 0},
+    {"MACs", "macs", KIND_ALGORITHMS, false, AT(host.macs), 0, 0},
+    {"KexAlgorithms", "kex_algorithms", KIND_ALGORITHMS, false, AT(host.kex_algorithms), 0, 0},
+    {"HostKeyAlgorithms", "host_key_algorithms", KIND_ALGORITHMS, false, AT(host.host_key_algorithms), 0, 0},
+    {"RekeyLimit", "rekey_limit", KIND_REKEY, false, AT(host.rekey_limit_bytes), 0, 0},
+    {"GatewayPorts", "gateway_ports", KIND_BOOL, false, AT(gateway_ports), 0, 0},
+    {"ExitOnForwardFailure", "exit_on_forward_failure", KIND_BOOL, false, AT(exit_on_forward_failure), 0, 0},
+    {"StreamLocalBindUnlink", "stream_local_bind_unlink", KIND_BOOL, false, AT(stream_local_bind_unlink), 0, 0},
+    {"ClearAllForwardings", NULL, KIND_BOOL, false, AT(clear_all_forwardings), 0, 0},
 };
 #define TABLE_COUNT (sizeof table / sizeof table[0])
 

@@ -8,7 +8,7 @@
 #include "platform/platform.h"
 
 #define SHOWN_BYTES 80
-#define FILE_MAX_BYTES (1024 * 1024)
+#define FILE_MAX_BYTES ((size_t)1024 * 1024)
 #define INCLUDE_MAX_DEPTH 16
 #define SYSTEM_DIR "/etc/ssh"
 
@@ -73,6 +73,9 @@ enum err ssh_line_split(const char *line, char **word, struct string_list *value
         return OK;
     }
     size_t len = strcspn(at, " \t\f\r\n=\"");
+    if (len == 0) {
+        return err_set(info, ERR_USAGE, "a word of ssh_config is missing");
+    }
     *word = text_dup(at, len);
     if (*word == NULL) {
         return err_set(info, ERR_MEMORY, "out of memory");

@@ -152,11 +152,11 @@ static enum err fail_syntax(struct reader *reader)
     return err_set(&reader->problem->info, ERR_DEFINITION, "not YAML: %s", problem);
 }
 
-static enum err append(struct reader *reader, struct yaml_node *node)
+/* The place in the tree where the next node goes, holding NULL. NULL when out of memory. */
+static struct yaml_node **next_place(struct reader *reader)
 {
     if (reader->depth == 0) {
-        reader->root = node;
-        return OK;
+        return &reader->root;
     }
     struct yaml_node *parent = reader->open[reader->depth - 1];
     /* Room grows at the powers of two. */
@@ -164,14 +164,15 @@ static enum err append(struct reader *reader, struct yaml_node *node)
         size_t room = parent->child_count == 0 ? 1 : parent->child_count * 2;
         struct yaml_node **children = realloc((void *)parent->children, room * sizeof(struct yaml_node *));
         if (children == NULL) {
-            return fail_memory(reader);
+            return NULL;
         }
         parent->children = children;
     }
-    parent->children[parent->child_count++] = node;
-    return OK;
+    parent->children[parent->child_count] = NULL;
+    return &parent->children[parent->child_count++];
 }
 
+/* What fails here leaves the tree incomplete; it is freed as a whole. */
 static enum err add_node(struct reader *reader, const yaml_event_t *event, enum yaml_kind kind)
 {
     const struct yaml_node *parent = reader->depth == 0 ? NULL : reader->open[reader->depth - 1];
@@ -182,32 +183,26 @@ static enum err add_node(struct reader *reader, const yaml_event_t *event, enum 
     if (kind != YAML_TREE_SCALAR && reader->depth == YAML_TREE_MAX_DEPTH) {
         return fail_at(reader, event->start_mark, "nested too deeply");
     }
-    struct yaml_node *node = calloc(1, sizeof *node);
+    struct yaml_node **place = next_place(reader);
+    struct yaml_node *node = place == NULL ? NULL : calloc(1, sizeof *node);
     if (node == NULL) {
         return fail_memory(reader);
     }
+    *place = node;
     node->kind = kind;
     node->line = from_zero(event->start_mark.line);
     node->column = from_zero(event->start_mark.column);
-    if (kind == YAML_TREE_SCALAR) {
-        node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-        node->text = text_dup((const char *)event->data.scalar.value, event->data.scalar.length);
-        if (node->text == NULL) {
-            free(node);
-            return fail_memory(reader);
-        }
-        if (strlen(node->text) != event->data.scalar.length) {
-            yaml_tree_free(node);
-            return fail_at(reader, event->start_mark, "a NUL byte; definitions are text in UTF-8");
-        }
-    }
-    enum err result = append(reader, node);
-    if (result != OK) {
-        yaml_tree_free(node);
-        return result;
-    }
     if (kind != YAML_TREE_SCALAR) {
         reader->open[reader->depth++] = node;
+        return OK;
+    }
+    node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    node->text = text_dup((const char *)event->data.scalar.value, event->data.scalar.length);
+    if (node->text == NULL) {
+        return fail_memory(reader);
+    }
+    if (strlen(node->text) != event->data.scalar.length) {
+        return fail_at(reader, event->start_mark, "a NUL byte; definitions are text in UTF-8");
     }
     return OK;
 }

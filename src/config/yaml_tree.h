@@ -26,7 +26,7 @@ struct yaml_problem {
     struct err_info info;
 };
 
-#define YAML_TREE_MAX_BYTES (1024 * 1024)
+#define YAML_TREE_MAX_BYTES ((size_t)1024 * 1024)
 #define YAML_TREE_MAX_DEPTH 16
 
 /* Parses `len` bytes. OK with *out NULL: the file holds nothing but comments. ERR_DEFINITION or ERR_MEMORY with

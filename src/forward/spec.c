@@ -32,7 +32,7 @@ void endpoint_deinit(struct endpoint *endpoint)
 {
     free(endpoint->host);
     free(endpoint->path);
-    memset(endpoint, 0, sizeof *endpoint);
+    *endpoint = (struct endpoint){.kind = ENDPOINT_NONE};
 }
 
 enum err endpoint_copy(struct endpoint *to, const struct endpoint *from)
