@@ -100,11 +100,16 @@ tree_hash() {
 
 # key_of NAME: the key of one library for $target.
 key_of() {
-    local other file
+    local other file recipe
+    recipe=$(declare -f "recipe_$1")
     {
-        printf '%s\n' 1 "$target" "$1" "$target_compiler" "$linux_cflags" "$windows_cflags"
-        declare -f "recipe_$1" cmake_build
-        [ "$target" != windows ] || cat "$here/cmake/mingw-x86_64.cmake"
+        printf '%s\n' 2 "$target" "$1" "$target_compiler" "$target_cflags" "$recipe"
+        case $recipe in
+        *cmake_build*)
+            declare -f cmake_build
+            [ "$target" != windows ] || cat "$here/cmake/mingw-x86_64.cmake"
+            ;;
+        esac
         if [ "$1" = libssh2 ] && [ -n "${HOLDFAST_LIBSSH2_SOURCE:-}" ]; then
             printf '%s\n' "$source_tree_hash"
         else
@@ -154,6 +159,7 @@ build_library() {
             -e "s|$scratch/out|\${prefix}|g" "$file"
     done
     rm -rf "$scratch/out/lib/pkgconfig"/*.bak "$scratch/out/share/man" "$scratch/out/share/doc"
+    [ "$out" = "$(library_dir "$name")" ] || die "what $name is made of changed meanwhile: run again"
     replace_dir "$scratch/out" "$out"
     rm -rf "$scratch"
     scratch=
@@ -166,6 +172,8 @@ assemble() {
     for name in $(libraries); do
         cp -R "$(library_dir "$name")/." "$1/"
     done
+    # Some build a shared one too, unasked. Nothing may link it.
+    rm -rf "$1/lib"/*.dll.a "${1:?}/bin"
     json=$1/share/holdfast-deps/manifest.json
     printf '{\n  "target": "%s",\n  "libraries": [' "$target" >"$json"
     printf '# Written by packaging/deps.sh.\n' >"$1/deps.cmake"
@@ -232,6 +240,8 @@ know_inputs() {
     windows) command -v "$mingw-gcc" >/dev/null 2>&1 || die "no $mingw-gcc: run deps.sh windows first" ;;
     esac
     target_compiler=$(compiler_id)
+    target_cflags=$linux_cflags
+    [ "$target" = linux ] || target_cflags=$windows_cflags
     if [ -n "${HOLDFAST_LIBSSH2_SOURCE:-}" ]; then
         [ "$(libssh2_header_version "$HOLDFAST_LIBSSH2_SOURCE")" = "$(lock_field libssh2 4)" ] ||
             die "HOLDFAST_LIBSSH2_SOURCE: $HOLDFAST_LIBSSH2_SOURCE is not an unpacked libssh2 $(lock_field libssh2 4)"
@@ -250,6 +260,7 @@ build_all() {
     for name in $(libraries); do build_library "$name"; done
     scratch=$(mktemp -d "$cache/tmp/prefix.XXXXXX")
     new=$scratch/prefix
+    [ "$prefix" = "$(prefix_dir)" ] || die "what the libraries are made of changed meanwhile: run again"
     assemble "$new"
     replace_dir "$new" "$prefix"
     rm -rf "$scratch"

@@ -7,6 +7,8 @@ set(CMAKE_SYSTEM_VERSION 6.1)
 set(CMAKE_SYSTEM_PROCESSOR x86_64)
 set(CMAKE_C_COMPILER x86_64-w64-mingw32-gcc)
 set(CMAKE_RC_COMPILER x86_64-w64-mingw32-windres)
+# The libraries of deps.sh are built with the stack protector, whose code GCC links only when told here.
+set(CMAKE_EXE_LINKER_FLAGS_INIT -fstack-protector-strong)
 
 # Programs come from this machine, libraries and headers from MinGW or from what CMAKE_PREFIX_PATH names.
 set(CMAKE_FIND_ROOT_PATH /usr/x86_64-w64-mingw32)
