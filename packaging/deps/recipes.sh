@@ -42,3 +42,48 @@ recipe_libssh2() {
     fi
     cmake_build "$1" "$2" "${args[@]}"
 }
+
+# Debian's archive of zlib has no win32 folder; the static library needs nothing from it.
+recipe_zlib() {
+    (cd "$1" &&
+        CROSS_PREFIX="$mingw-" CFLAGS="$windows_cflags -ffile-prefix-map=$1=." \
+            ./configure --static --prefix="$2" &&
+        make libz.a &&
+        mkdir -p "$2/include" "$2/lib/pkgconfig" &&
+        cp zlib.h zconf.h "$2/include/" &&
+        cp libz.a "$2/lib/" &&
+        cp zlib.pc "$2/lib/pkgconfig/")
+}
+
+# No configuration file is ever looked for, and if one were, it would be in a folder that only an
+# administrator can make: the default of a cross build is a folder that any user can.
+recipe_openssl() {
+    # shellcheck disable=SC2086 # a list of flags
+    (cd "$1" &&
+        ./Configure mingw64 --cross-compile-prefix="$mingw-" --prefix="$2" --libdir=lib \
+            --openssldir=C:/Windows/ssl no-shared no-module no-dso no-engine no-legacy no-tests \
+            no-apps no-docs no-autoload-config no-quic no-ssl3 no-comp \
+            $windows_cflags -ffile-prefix-map="$1=." &&
+        make -j "$(getconf _NPROCESSORS_ONLN)" build_libs &&
+        make install_dev)
+}
+
+recipe_libuv() {
+    cmake_build "$1" "$2" -DLIBUV_BUILD_TESTS=OFF -DLIBUV_BUILD_BENCH=OFF &&
+        if [ ! -f "$2/lib/libuv.a" ]; then mv "$2/lib/libuv_a.a" "$2/lib/libuv.a"; fi
+}
+
+recipe_libyaml() {
+    cmake_build "$1" "$2" -DBUILD_TESTING=OFF -DYAML_STATIC_LIB_NAME=yaml &&
+        if [ ! -f "$2/lib/libyaml.a" ]; then mv "$2/lib/libyaml_static.a" "$2/lib/libyaml.a"; fi
+}
+
+recipe_jansson() {
+    cmake_build "$1" "$2" -DJANSSON_BUILD_DOCS=OFF -DJANSSON_WITHOUT_TESTS=ON \
+        -DJANSSON_EXAMPLES=OFF -DJANSSON_BUILD_SHARED_LIBS=OFF
+}
+
+recipe_cmocka() {
+    cmake_build "$1" "$2" -DWITH_STATIC_LIB=ON -DWITH_EXAMPLES=OFF -DUNIT_TESTING=OFF &&
+        if [ ! -f "$2/lib/libcmocka.a" ]; then mv "$2/lib/libcmocka-static.a" "$2/lib/libcmocka.a"; fi
+}

@@ -28,7 +28,12 @@ struct session {
     struct session_events events;
     char *log_name;
     bool interactive;
+    bool unsafe_key; /* the host key is not the pinned one, taken by strict_host_key_checking: no */
     enum session_phase phase;
+
+    /* Set by key_scan.c: takes the host key instead of the check; the session then ends with ERR_CANCELLED. */
+    void (*on_host_key)(void *arg, const uint8_t *key, size_t len);
+    void *on_host_key_arg;
 
     /* while connecting */
     struct dial *dial;

@@ -87,6 +87,9 @@ static void begin_auth(struct session *session)
         session_end(session, ERR_MEMORY, "out of memory");
         return;
     }
+    if (session->unsafe_key) {
+        auth_forbid_passwords(session->auth);
+    }
     auth_start(session->auth);
 }
 
@@ -97,6 +100,7 @@ static void on_key_checked(void *arg, enum err result, const struct err_info *wh
     if (session->ending) {
         advance_end(session);
     } else if (result == OK) {
+        session->unsafe_key = why != NULL;
         begin_auth(session);
     } else {
         session_end(session, result, "%s", why->message);
@@ -111,6 +115,11 @@ static void check_host_key(struct session *session)
     const char *key = libssh2_session_hostkey(session->ssh, &len, &type);
     if (key == NULL) {
         session_end(session, ERR_PROTOCOL, "the peer showed no host key");
+        return;
+    }
+    if (session->on_host_key != NULL) {
+        session->on_host_key(session->on_host_key_arg, (const uint8_t *)key, len);
+        session_end(session, ERR_CANCELLED, "only the host key was wanted");
         return;
     }
     session->facts_host_key = strdup(host_key_text((const uint8_t *)key, len, text, sizeof text));
@@ -528,9 +537,4 @@ struct channel *session_open_tcp(struct session *session, const char *host, uint
 struct channel *session_open_unix(struct session *session, const char *path, channel_open_cb *on_open, void *arg)
 {
     return mux_open_unix(session->mux, path, on_open, arg);
-}
-
-const char *session_library_version(void)
-{
-    return libssh2_version(0);
 }

@@ -53,7 +53,7 @@ def test_one_that_never_reads_slows_nobody(tool, sshd, holdfast, serve, directio
     for _ in range(4):
         free += times_of(tool, port, 1)
         with clients.connect(still_port) as sock:
-            fill(sock, stuck)
+            fill(sock, stuck, still)
             beside += times_of(tool, port, 1)
     print(f"medians: free {statistics.median(free):.3f} s, beside a stuck one {statistics.median(beside):.3f} s")
     assert min(beside) <= 1.2 * min(free), f"free {free}, beside a stuck one {beside}"

@@ -117,7 +117,7 @@ class Holdfast:
         """Runs `holdfast run` on a definition given as text."""
         path = self.folder / "tunnels.yaml"
         path.write_text(text)
-        self._up_pattern = r"\binfo\s+(?P<tunnel>[^\s:]+): (?:.*-> )?up\b"
+        self._up_pattern = r"\binfo\s+(?P<tunnel>[^\s:]+): up\b"
         return self._start(["run", "-c", path, *words])
 
     def wait_up(self, count=1, timeout=15):
@@ -126,6 +126,10 @@ class Holdfast:
         matches = self.err.wait_for(self._up_pattern, timeout, count, self._mark)
         self._mark = self.err.mark()
         return matches
+
+    def wait_down(self, timeout=15, mark=0):
+        """Waits for a line of the log that says a session was up and is no more."""
+        return self.wait_log(r"\b(?:waiting|failed) \(was (?:up|degraded)\)|\bsession ended\b", timeout, mark)
 
     def wait_log(self, pattern, timeout=15, mark=0):
         return self.err.wait_for(pattern, timeout, mark=mark)[0]

@@ -2,6 +2,7 @@
 
 import random
 import socket
+from pathlib import Path
 
 
 def is_free(port, host="127.0.0.1"):
@@ -22,3 +23,15 @@ def free_port():
         if is_free(port, "0.0.0.0"):
             return port
     raise AssertionError("no free port found")
+
+
+def is_listened_on(port):
+    """Whether any address of this machine listens on it. Asked of the kernel: to connect would be a connection, and to
+    bind is refused as long as old connections linger."""
+    wanted = f":{port:04X}"
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[1].endswith(wanted) and fields[3] == "0A":  # LISTEN
+                return True
+    return False
