@@ -4,6 +4,8 @@
 #ifndef HOLDFAST_BASE_ERR_H
 #define HOLDFAST_BASE_ERR_H
 
+#include "base/printf_like.h"
+
 enum err {
     OK = 0,
     ERR_USAGE,       /* a command line that cannot be carried out */
@@ -42,7 +44,7 @@ struct err_info {
 
 /* Fills `info` (may be NULL) and returns `code`. printf-style; a message that does not fit is cut. */
 enum err err_set(struct err_info *info, enum err code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    PRINTF_LIKE(3, 4);
 
 /* Translates a libuv status (negative) into a code. 0 gives OK. */
 enum err err_from_uv(int uv_status);

@@ -189,8 +189,7 @@ static void append_json_string(struct line *line, const char *text)
 }
 
 /* Formats into `out`; a message that does not fit ends in "..." after its last whole character. */
-__attribute__((format(printf, 3, 0))) static void format_message(char *out, size_t cap_bytes, const char *format,
-                                                                 va_list args)
+PRINTF_LIKE(3, 0) static void format_message(char *out, size_t cap_bytes, const char *format, va_list args)
 {
     int len = vsnprintf(out, cap_bytes, format, args);
     if (len < 0) {

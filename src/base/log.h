@@ -5,6 +5,8 @@
 #ifndef HOLDFAST_BASE_LOG_H
 #define HOLDFAST_BASE_LOG_H
 
+#include "base/printf_like.h"
+
 enum log_level { LOG_LEVEL_ERROR = 0, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
 enum log_format { LOG_FORMAT_TEXT = 0, LOG_FORMAT_JSON };
 
@@ -22,7 +24,7 @@ int log_format_parse(const char *word, enum log_format *out);
 /* Logs one line. `tunnel` may be NULL (then the program speaks: "holdfast:" in text, null in JSON). Control characters and
  * bytes that are not UTF-8 are escaped; a message over 4 KiB is cut and ends in "...". */
 void log_line(enum log_level level, const char *tunnel, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    PRINTF_LIKE(3, 4);
 
 #define log_error(tunnel, ...) log_line(LOG_LEVEL_ERROR, (tunnel), __VA_ARGS__)
 #define log_warning(tunnel, ...) log_line(LOG_LEVEL_WARNING, (tunnel), __VA_ARGS__)

@@ -7,7 +7,7 @@
 #include "config/config.h"
 
 /* "holdfast: ..." as one line on standard error; control characters are shown as '?'. Returns CLI_USAGE. */
-int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int cli_usage(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* How the log was asked for. */
 struct log_flags {

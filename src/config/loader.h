@@ -68,7 +68,7 @@ struct loader {
 
 /* Notes an error at a place of the current file. printf-style. `path` may be NULL. */
 void loader_error(struct loader *loader, struct place place, const struct key_path *path, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+    PRINTF_LIKE(4, 5);
 /* Notes what a parser said in `info`; ERR_MEMORY only marks the load as out of memory. */
 void loader_error_info(struct loader *loader, struct place place, const struct key_path *path,
                        const struct err_info *info);

@@ -2,13 +2,15 @@
 #ifndef HOLDFAST_CONFIG_TEXT_H
 #define HOLDFAST_CONFIG_TEXT_H
 
+#include "base/printf_like.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
 /* A heap copy of the first `len` bytes; NULL when out of memory. */
 char *text_dup(const char *text, size_t len);
 /* printf to a heap string; NULL when out of memory. */
-char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *text_format(const char *format, ...) PRINTF_LIKE(1, 2);
 /* ASCII letters compare without case. */
 bool text_equal_nocase(const char *a, const char *b);
 char text_lower(char letter);

@@ -18,11 +18,12 @@ char *platform_home_dir(void);
 char *platform_user_name(void);
 /* ~/.ssh on every system (%USERPROFILE%\.ssh). */
 char *platform_ssh_dir(void);
-/* Where `run` and `check` look without -c: /etc/holdfast when root or a service, else $XDG_CONFIG_HOME/holdfast; on Windows
- * %ProgramData%\holdfast or %APPDATA%\holdfast. */
+/* Where `run` and `check` look without -c: $XDG_CONFIG_HOME/holdfast when set, else /etc/holdfast for root, else
+ * ~/.config/holdfast; %ProgramData%\holdfast for a service of Windows, else %APPDATA%\holdfast. */
 char *platform_default_definitions(void);
-/* /var/lib/holdfast for root, else $XDG_STATE_HOME/holdfast; %ProgramData%\holdfast\state for a service of Windows, else
- * %LOCALAPPDATA%\holdfast\state; created (mode 0700) when missing. */
+/* $XDG_STATE_HOME/holdfast when set, else /var/lib/holdfast for root, else ~/.local/state/holdfast;
+ * %ProgramData%\holdfast\state for a service of Windows, else %LOCALAPPDATA%\holdfast\state. Created (mode 0700) when
+ * missing. */
 char *platform_state_dir(struct err_info *info);
 /* True for an absolute path of this system; nothing is expanded. */
 bool platform_path_is_absolute(const char *path);

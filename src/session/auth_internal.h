@@ -104,7 +104,7 @@ void auth_password_wipe(char **io_secret);
 /* The one setter of `stage`. */
 void auth_set_stage(struct auth *auth, enum auth_stage stage);
 /* Adds to what the refusal will say was tried. */
-void auth_note(struct auth *auth, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void auth_note(struct auth *auth, const char *format, ...) PRINTF_LIKE(2, 3);
 /* What a libssh2 call that failed was: handles the peer's FAILURE (partial success too), or a session that broke, and
  * sets the next stage. True when the peer answered with a refusal or a partial success. */
 bool auth_settle_failure(struct auth *auth, int status, const char *what);

@@ -98,7 +98,7 @@ const struct mux_link *transport_link(void);
 /* ---- session.c ---- */
 /* Decides the end of the session; the first reason stays. */
 void session_end(struct session *session, enum err code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    PRINTF_LIKE(3, 4);
 void session_wake(struct session *session);
 /* Goes on with whatever the phase needs, after input came or the session was given back. */
 void session_step(struct session *session);

@@ -290,7 +290,9 @@ static void on_tcp_closed(uv_handle_t *handle)
     struct session *session = handle->data;
     free(handle);
     session->handles--;
-    if (session->ending) {
+    if (session->handles_closing) {
+        maybe_free(session); /* libuv closes the newest handles first, so this one may be the last */
+    } else if (session->ending) {
         advance_end(session);
     }
 }

@@ -78,6 +78,26 @@ static void paths_resolve(void **state)
     expect_path(platform_ssh_dir(), "/home/me/.ssh");
 }
 
+static void places_are_those_of_xdg(void **state)
+{
+    char expected[300];
+    char leave[300];
+    (void)state;
+    if (is_windows())
+        skip();
+    assert_int_equal(uv_os_setenv("XDG_CONFIG_HOME", "/home/me/c"), 0);
+    expect_path(platform_default_definitions(), "/home/me/c/holdfast");
+    (void)uv_os_unsetenv("XDG_CONFIG_HOME");
+    (void)snprintf(leave, sizeof leave, "%s/new", folder);
+    (void)snprintf(expected, sizeof expected, "%s/new/holdfast", folder);
+    assert_int_equal(uv_os_setenv("XDG_STATE_HOME", leave), 0);
+    expect_path(platform_state_dir(NULL), expected);
+    expect_path(platform_state_dir(NULL), expected); /* it is there already */
+    (void)uv_os_unsetenv("XDG_STATE_HOME");
+    assert_int_equal(remove(expected), 0);
+    assert_int_equal(remove(leave), 0);
+}
+
 static void paths_resolve_on_windows(void **state)
 {
     (void)state;
@@ -307,6 +327,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_user_has_a_name_and_places),
         cmocka_unit_test(paths_resolve),
+        cmocka_unit_test(places_are_those_of_xdg),
         cmocka_unit_test(paths_resolve_on_windows),
         cmocka_unit_test(descriptors_are_raised),
         cmocka_unit_test(wiping_wipes),

@@ -27,13 +27,14 @@ static char *in_home(const char *rest)
     return path;
 }
 
-/* holdfast's folder in the place that `variable` names, or in ~/`fallback`; the XDG rules ignore a relative path. */
-static char *xdg_dir(const char *variable, const char *fallback)
+/* holdfast's folder in the place that `variable` names (the XDG rules ignore a relative path), else the `system` one
+ * for root, else `fallback` in the home directory. */
+static char *place(const char *variable, const char *system, const char *fallback)
 {
     const char *base = getenv(variable);
     if (base != NULL && platform_path_is_absolute(base))
         return join(base, "holdfast");
-    return in_home(fallback);
+    return geteuid() == 0 ? strdup(system) : in_home(fallback);
 }
 
 char *platform_ssh_dir(void)
@@ -43,7 +44,7 @@ char *platform_ssh_dir(void)
 
 char *platform_default_definitions(void)
 {
-    return geteuid() == 0 ? strdup("/etc/holdfast") : xdg_dir("XDG_CONFIG_HOME", ".config/holdfast");
+    return place("XDG_CONFIG_HOME", "/etc/holdfast", ".config/holdfast");
 }
 
 /* mkdir -p, all new ones with mode 0700. 0 or an errno. */
@@ -63,7 +64,7 @@ static int make_dirs(char *path)
 
 char *platform_state_dir(struct err_info *info)
 {
-    char *path = geteuid() == 0 ? strdup("/var/lib/holdfast") : xdg_dir("XDG_STATE_HOME", ".local/state/holdfast");
+    char *path = place("XDG_STATE_HOME", "/var/lib/holdfast", ".local/state/holdfast");
     if (path == NULL) {
         (void)err_set(info, ERR_IO, "no place for the state: the home directory is unknown");
         return NULL;
