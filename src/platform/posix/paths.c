@@ -63,7 +63,12 @@ static int make_dirs(char *path)
 
 char *platform_state_dir(struct err_info *info)
 {
-    char *path = geteuid() == 0 ? strdup("/var/lib/holdfast") : xdg_dir("XDG_STATE_HOME", ".local/state/holdfast");
+    const char *given = getenv("STATE_DIRECTORY"); /* systemd.exec(5): StateDirectory=, several separated by colons */
+    char *path;
+    if (given != NULL && given[0] == '/')
+        path = strndup(given, strcspn(given, ":"));
+    else
+        path = geteuid() == 0 ? strdup("/var/lib/holdfast") : xdg_dir("XDG_STATE_HOME", ".local/state/holdfast");
     if (path == NULL) {
         (void)err_set(info, ERR_IO, "no place for the state: the home directory is unknown");
         return NULL;
