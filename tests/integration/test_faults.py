@@ -73,9 +73,9 @@ def test_session_killed(tunnel, sshd, holdfast):
 @pytest.mark.slow
 def test_sshd_down_for_ten_seconds(tunnel, sshd, holdfast):
     """While it is down nothing spins, and a connection to our -L waits for the session instead of being turned away."""
+    mark = holdfast.err.mark()
     sshd.stop()
     down_since = time.monotonic()
-    mark = holdfast.err.mark()
     holdfast.wait_down(mark=mark)
     wait_until(lambda: time.monotonic() - down_since > 9, 10, "nine seconds have passed")
     assert len(holdfast.err.since(mark)) < 200, "a log flooded by attempts"
