@@ -64,7 +64,10 @@ static int make_dirs(char *path)
 
 char *platform_state_dir(struct err_info *info)
 {
-    char *path = place("XDG_STATE_HOME", "/var/lib/holdfast", ".local/state/holdfast");
+    const char *given = getenv("STATE_DIRECTORY"); /* systemd.exec(5): StateDirectory=, several separated by colons */
+    char *path = given != NULL && given[0] == '/'
+                     ? strndup(given, strcspn(given, ":"))
+                     : place("XDG_STATE_HOME", "/var/lib/holdfast", ".local/state/holdfast");
     if (path == NULL) {
         (void)err_set(info, ERR_IO, "no place for the state: the home directory is unknown");
         return NULL;
