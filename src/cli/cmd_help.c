@@ -52,11 +52,20 @@ static const char check[] = "Usage: holdfast check [-c FILE|DIR]...\n"
                             "\n"
                             "  -c FILE|DIR      definitions; of a folder, its *.yaml in name order\n";
 
-static const char trust[] = "Usage: holdfast trust [user@]host[:port]\n"
+static const char trust[] = "Usage: holdfast trust [flags] [user@]host[:port]\n"
                             "\n"
                             "Connects, shows the fingerprints of the host's keys, and pins them in\n"
                             "~/.ssh/known_hosts once you agree. Compare them with what the host itself\n"
-                            "says: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n";
+                            "says: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\n"
+                            "\n"
+                            "  -p port          the host's port (22)\n"
+                            "  --known-hosts FILE   pin there instead\n"
+                            "  --yes            do not ask; never replaces a key that has changed\n"
+                            "  --yes --replace  do not ask, and replace changed keys\n"
+                            "  -F file, -o Option=value, -b, -l, -4, -6   as with ssh\n"
+                            "  -v, -q, -E FILE, --log-level, --log-format   as with run\n"
+                            "\n"
+                            "Exit codes: 0 pinned, or pinned before; 4 nothing was pinned; 1 not reached\n";
 
 static const char config[] = "defaults:                       # of this file\n"
                              "  server_alive_interval: 15s\n"
