@@ -94,7 +94,7 @@ def test_stop_while_the_peer_is_away(sshd, holdfast, serve):
     holdfast.wait_up()
     mark = holdfast.err.mark()
     sshd.stop()
-    holdfast.wait_log(r"\bt: ", mark=mark)
+    holdfast.wait_down(mark=mark)
     begun = time.monotonic()
     assert holdfast.stop() == 0
     assert time.monotonic() - begun < 2

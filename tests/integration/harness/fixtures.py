@@ -122,7 +122,7 @@ def new_holdfast(tmp_path):
 
     yield new
     for program in made:
-        program.kill()
+        program.end()
 
 
 @pytest.fixture

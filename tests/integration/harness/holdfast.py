@@ -100,6 +100,7 @@ class Holdfast:
             "XDG_CONFIG_HOME": str(home / ".config"),
             "XDG_STATE_HOME": str(home / ".local/state"),
             "XDG_RUNTIME_DIR": str(runtime),
+            "STATE_DIRECTORY": str(home / ".local/state/holdfast"),  # root's default place is the machine's
         }
 
     def _start(self, words):
@@ -175,9 +176,19 @@ class Holdfast:
         assert not left or runner(), f"holdfast left processes behind: {left}"
         return code
 
-    def kill(self):
-        if self._process is not None:
+    def end(self):
+        """Ends it after a test, in its own way where it can (a sanitizer looks for leaks then), and by force."""
+        if self._process is None:
+            return
+        try:
+            if self._process.is_running() and not runner():
+                self.signal(signal.SIGTERM)
+                self.signal(signal.SIGTERM)  # twice: the test's connections may still be open
+                assert self.wait(10) == 0, f"it did not end well:\n{self.err.text()}"
+        finally:
             self._process.kill()
+        found = re.search(r"(?:Address|Leak|UndefinedBehavior)Sanitizer|runtime error:|left on the loop", self.err.text())
+        assert not found, f"{found.group(0)}; it said:\n{self.err.text()}"
 
     def wait_descriptors(self, baseline, timeout=5):
         """Waits until it has no more descriptors open than at `baseline`."""
