@@ -184,7 +184,8 @@ class Holdfast:
             if self._process.is_running() and not runner():
                 self.signal(signal.SIGTERM)
                 self.signal(signal.SIGTERM)  # twice: the test's connections may still be open
-                assert self.wait(10) == 0, f"it did not end well:\n{self.err.text()}"
+                code = self.wait(10)
+                assert code == 0, f"stopped, it ended with {code}; it said:\n{self.err.text()}"
         finally:
             self._process.kill()
         found = re.search(r"(?:Address|Leak|UndefinedBehavior)Sanitizer|runtime error:|left on the loop", self.err.text())
