@@ -69,14 +69,12 @@ static void on_ready(void *arg)
 static void unlisten(void *arg)
 {
     struct posix_service *service = arg;
-    sigset_t late;
-    /* We are ending. A signal that comes now, without its handler, would end us with the wrong exit code. */
-    sigemptyset(&late);
-    for (size_t i = 0; i < SIGNALS; i++)
-        sigaddset(&late, signal_numbers[i]);
-    (void)pthread_sigmask(SIG_BLOCK, &late, NULL);
-    for (size_t i = 0; i < service->open_count; i++)
+    /* We are ending. A signal that comes now, without its handler, would end us with the wrong exit code. Ignored rather
+     * than blocked: the loop's worker threads have masks of their own. */
+    for (size_t i = 0; i < service->open_count; i++) {
         uv_close((uv_handle_t *)&service->signals[i], NULL);
+        (void)signal(signal_numbers[i], SIG_IGN);
+    }
     service->open_count = 0;
 }
 
