@@ -100,7 +100,6 @@ class Holdfast:
             "XDG_CONFIG_HOME": str(home / ".config"),
             "XDG_STATE_HOME": str(home / ".local/state"),
             "XDG_RUNTIME_DIR": str(runtime),
-            "STATE_DIRECTORY": str(home / ".local/state/holdfast"),  # root's default place is the machine's
         }
 
     def _start(self, words):
