@@ -233,7 +233,9 @@ void session_step(struct session *session)
     }
     if (!session->ending && !session->lent) {
         transport_flush(session);
-        if (session->phase != SESSION_READY || mux_control_bytes(session->mux) < OUT_HARD_BYTES) {
+        if (session->phase == SESSION_READY && mux_control_bytes(session->mux) >= OUT_HARD_BYTES) {
+            transport_stop_reading(session);
+        } else {
             transport_start_reading(session);
         }
     }

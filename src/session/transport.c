@@ -182,13 +182,16 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     if (nread == 0) {
         return;
     }
-    transport_stop_reading(session); /* the turn that handles this starts it again */
     if (nread > 0) {
         session->in_end += (size_t)nread;
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
     } else {
         session->in_over = (int)nread;
+    }
+    /* Stopping and starting costs two system calls, so only a full buffer or an end stops it; a turn starts it again. */
+    if (nread < 0 || session->in_end == INBOUND_BYTES) {
+        transport_stop_reading(session);
     }
     session_wake(session);
 }
