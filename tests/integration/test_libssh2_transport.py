@@ -54,6 +54,12 @@ class Sshd:
         raise AssertionError("sshd does not listen")
 
     def close(self):
+        # The processes of ended sessions first, so that none is left without a parent.
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for _ in range(200):
+            if not children.read_text().split():
+                break
+            time.sleep(0.05)
         self.process.terminate()
         self.process.wait(10)
         self.log.close()
@@ -68,16 +74,16 @@ class Sshd:
         return {key: int(value) for key, value in (pair.split("=") for pair in done.stdout.split())}
 
 
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory):
-    server = Sshd(tmp_path_factory.mktemp("sshd"))
+@pytest.fixture
+def sshd(tmp_path):
+    server = Sshd(tmp_path)
     yield server
     server.close()
 
 
-@pytest.fixture(scope="module")
-def rekeying_sshd(tmp_path_factory):
-    server = Sshd(tmp_path_factory.mktemp("sshd-rekey"), "RekeyLimit 1M")
+@pytest.fixture
+def rekeying_sshd(tmp_path):
+    server = Sshd(tmp_path, "RekeyLimit 1M")
     yield server
     server.close()
 
@@ -92,7 +98,7 @@ def test_cipher_calls(sshd, cipher):
 
 @pytest.mark.parametrize("cipher,mac", ALL)
 def test_echo(sshd, cipher, mac):
-    assert sshd.pump(cipher, mac, "echo", 8 * MIB + 1)["equal"] == 1
+    assert sshd.pump(cipher, mac, "echo", 2 * MIB + 1)["equal"] == 1
 
 
 @pytest.mark.parametrize("cipher,mac", FEW)
@@ -100,7 +106,7 @@ def test_echo_while_the_peer_rekeys(rekeying_sshd, cipher, mac):
     assert rekeying_sshd.pump(cipher, mac, "echo", 8 * MIB + 1)["equal"] == 1
 
 
-@pytest.mark.parametrize("slice_bytes", [1, 3, 15, 16, 17, 33, 4097])
+@pytest.mark.parametrize("slice_bytes", [1, 15, 17, 4097])
 @pytest.mark.parametrize("cipher,mac", FEW)
 def test_packets_in_pieces(sshd, cipher, mac, slice_bytes):
     """Every packet arrives cut at every multiple of slice_bytes; with 1, at every byte."""
