@@ -50,20 +50,11 @@ def tunnel(holdfast, sshd, serve):
     return Tunnel(holdfast, sshd, serve)
 
 
-def ends(sock, timeout):
-    """Waits for the end of a client's connection, as an end of stream or a reset."""
-    sock.settimeout(timeout)
-    try:
-        return sock.recv(1) == b""
-    except ConnectionResetError:
-        return True
-
-
 def test_session_killed(tunnel, sshd, holdfast):
     with tunnel.open_and_use() as sock:
         begun = time.monotonic()
         assert sshd.kill_sessions() > 0
-        assert ends(sock, 2), "a connection of the dead session is not left hanging"
+        assert clients.ends(sock, 2), "a connection of the dead session is not left hanging"
         holdfast.wait_up()
         assert time.monotonic() - begun < 5
     tunnel.check()
@@ -108,7 +99,7 @@ def test_silent_peer_is_noticed_in_time(tunnel, sshd, holdfast):
         sshd.sigstop()
         try:
             holdfast.wait_down(INTERVAL * (COUNT + 1) + 1, mark)
-            assert ends(sock, 1)
+            assert clients.ends(sock, 1)
             noticed = time.monotonic() - begun
             assert noticed > INTERVAL * COUNT, "that early it was no silence, but a fault"
             print(f"noticed after {noticed:.2f} s")
@@ -139,7 +130,7 @@ def test_fifty_faults_in_a_row(tunnel, sshd, holdfast):
                 sshd.restart()
             else:
                 sshd.kill_sessions()
-            assert ends(sock, 5)
+            assert clients.ends(sock, 5)
             holdfast.wait_up()
         tunnel.check(clients.pattern(100_000, seed=number))
         if number in (10, 50):

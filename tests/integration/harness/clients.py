@@ -60,3 +60,12 @@ def fetch(port, host="127.0.0.1", timeout=15):
         head, _, body = read_to_end(sock).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.0 200"), head
         return body
+
+
+def ends(sock, timeout):
+    """Waits for the end of a connection that has nothing more to say, as an end of stream or a reset."""
+    sock.settimeout(timeout)
+    try:
+        return sock.recv(1) == b""
+    except (ConnectionResetError, BrokenPipeError):
+        return True

@@ -1,0 +1,75 @@
+"""Network namespaces: two hosts on one machine, and a link between them that can be cut without a word."""
+
+import contextlib
+import ctypes
+import os
+import subprocess
+
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _setns(fd):
+    if _libc.setns(fd, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def run(*words, stdin=None):
+    done = subprocess.run([str(word) for word in words], input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(map(str, words))}: {done.stderr.strip()}"
+    return done.stdout
+
+
+class Namespace:
+    """One host. prefix starts a program on it; entered() makes this thread's new sockets its own."""
+
+    def __init__(self, name):
+        self.name = f"hf{os.getpid()}{name}"
+        self.prefix = ["ip", "netns", "exec", self.name]
+        run("ip", "netns", "add", self.name)
+        run("ip", "-n", self.name, "link", "set", "lo", "up")
+
+    def ip(self, *words):
+        return run("ip", "-n", self.name, *words)
+
+    def nft(self, script):
+        run(*self.prefix, "nft", "-f", "-", stdin=script)
+
+    @contextlib.contextmanager
+    def entered(self):
+        with open("/proc/thread-self/ns/net", "rb") as home, open(f"/run/netns/{self.name}", "rb") as there:
+            _setns(there.fileno())
+            try:
+                yield
+            finally:
+                _setns(home.fileno())
+
+    def delete(self):
+        subprocess.run(["ip", "netns", "del", self.name], capture_output=True, check=False)
+
+
+class Link:
+    """A cable between two namespaces: `near` has address 10.77.0.1, `far` 10.77.0.2."""
+
+    NEAR, FAR = "10.77.0.1", "10.77.0.2"
+
+    def __init__(self, near, far):
+        self.far = far
+        run("ip", "link", "add", "cable", "netns", near.name, "type", "veth", "peer", "name", "cable", "netns", far.name)
+        for namespace, address in ((near, self.NEAR), (far, self.FAR)):
+            namespace.ip("addr", "add", f"{address}/24", "dev", "cable")
+            namespace.ip("link", "set", "cable", "up")
+
+    def cut(self, direction="both"):
+        """Drops packets at the far end and tells nobody. direction: "to_far", "to_near" or "both"."""
+        to_far = 'iifname "cable" drop' if direction in ("to_far", "both") else ""
+        to_near = 'oifname "cable" drop' if direction in ("to_near", "both") else ""
+        self.far.nft(
+            "table inet cut {\n"
+            f" chain in {{ type filter hook input priority 0; {to_far}\n }}\n"
+            f" chain out {{ type filter hook output priority 0; {to_near}\n }}\n"
+            "}\n"
+        )
+
+    def heal(self):
+        self.far.nft("delete table inet cut\n")
