@@ -295,7 +295,6 @@ static void on_tcp_closed(uv_handle_t *handle)
     } else if (session->ending) {
         advance_end(session);
     }
-    maybe_free(session); /* the timer and the idle handle may have gone first */
 }
 
 /* Goes on with the end as far as it can: each thing that was begun must have completed first. */
