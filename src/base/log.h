@@ -10,7 +10,8 @@
 enum log_level { LOG_LEVEL_ERROR = 0, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
 enum log_format { LOG_FORMAT_TEXT = 0, LOG_FORMAT_JSON };
 
-/* Sets where and what: `path` NULL is standard error. Returns 0, or a negative libuv status when the file does not open. */
+/* Sets where and what: `path` NULL is standard error. Returns 0, or a negative libuv status when the file does not
+ * open. */
 int log_open(const char *path, enum log_level level, enum log_format format);
 void log_close(void);
 /* Opens the file of log_open again, under its name, for log rotation (SIGHUP). When that fails the old file is kept and
@@ -21,10 +22,9 @@ enum log_level log_get_level(void);
 int log_level_parse(const char *word, enum log_level *out);
 int log_format_parse(const char *word, enum log_format *out);
 
-/* Logs one line. `tunnel` may be NULL (then the program speaks: "holdfast:" in text, null in JSON). Control characters and
- * bytes that are not UTF-8 are escaped; a message over 4 KiB is cut and ends in "...". */
-void log_line(enum log_level level, const char *tunnel, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+/* Logs one line. `tunnel` may be NULL (then the program speaks: "holdfast:" in text, null in JSON). Control characters
+ * and bytes that are not UTF-8 are escaped; a message over 4 KiB is cut and ends in "...". */
+void log_line(enum log_level level, const char *tunnel, const char *format, ...) PRINTF_LIKE(3, 4);
 
 #define log_error(tunnel, ...) log_line(LOG_LEVEL_ERROR, (tunnel), __VA_ARGS__)
 #define log_warning(tunnel, ...) log_line(LOG_LEVEL_WARNING, (tunnel), __VA_ARGS__)

@@ -6,8 +6,7 @@
 #include <stdio.h>
 
 #ifdef __MINGW_PRINTF_FORMAT
-#define PRINTF_LIKE(format_index, first_index)                                                                         \
-    __attribute__((format(__MINGW_PRINTF_FORMAT, format_index, first_index)))
+#define PRINTF_LIKE(format_index, first_index) __attribute__((format(__MINGW_PRINTF_FORMAT, format_index, first_index)))
 #else
 #define PRINTF_LIKE(format_index, first_index) __attribute__((format(printf, format_index, first_index)))
 #endif

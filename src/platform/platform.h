@@ -9,8 +9,8 @@
 
 #include "base/err.h"
 
-/* Once, first thing in main: ignore SIGPIPE, see that descriptors 0 to 2 are open, raise the descriptor limit to the hard
- * one, set the console to UTF-8. */
+/* Once, first thing in main: ignore SIGPIPE, see that descriptors 0 to 2 are open, raise the descriptor limit to the
+ * hard one, set the console to UTF-8. */
 void platform_init(void);
 
 /* All paths below are heap strings, NULL when out of memory or unknowable. */
@@ -42,18 +42,19 @@ unsigned long platform_descriptor_limit(void);
  * that the caller wipes and frees. ERR_UNSUPPORTED when there is no terminal, ERR_CANCELLED on end of input. */
 enum err platform_terminal_ask(const char *prompt, bool echo, char **out_answer, struct err_info *info);
 bool platform_has_terminal(void);
-/* Ends a question that is waiting for its answer, and all later ones, with ERR_CANCELLED. Any thread; for a process that
- * has been asked to stop. */
+/* Ends a question that is waiting for its answer, and all later ones, with ERR_CANCELLED. Any thread; for a process
+ * that has been asked to stop. */
 void platform_terminal_cancel(void);
 /* Overwrites secrets; not optimised away. */
 void platform_wipe(void *data, size_t len);
 
-/* Checks that only the owner can read the private key file, as ssh does: a file of ours that others can read is refused,
- * one of another owner is that owner's affair. OK, or ERR_IO with what to run to mend it. */
+/* Checks that only the owner can read the private key file, as ssh does: a file of ours that others can read is
+ * refused, one of another owner is that owner's affair. OK, or ERR_IO with what to run to mend it. */
 enum err platform_key_file_check(const char *path, struct err_info *info);
 
-/* An exclusive lock file holding our pid. ERR_BUSY when somebody has it, with the message "already kept by process 1234" to
- * be put after a subject. The lock ends with the process; releasing it removes the file. `lock` may be NULL. */
+/* An exclusive lock file holding our pid. ERR_BUSY when somebody has it, with the message "already kept by process
+ * 1234" to be put after a subject. The lock ends with the process; releasing it removes the file. `lock` may be NULL.
+ */
 struct platform_lock;
 enum err platform_lock_take(const char *path, struct platform_lock **out, struct err_info *info);
 void platform_lock_release(struct platform_lock *lock);

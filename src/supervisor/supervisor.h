@@ -11,13 +11,13 @@
 struct supervisor;
 
 struct supervisor_options {
-    FILE *up_lines;          /* where "holdfast: up: ..." lines go; NULL: nowhere */
-    const char *state_dir;   /* for the locks (one per tunnel name); NULL: the default place */
-    uint64_t grace_ms;       /* how long channels may finish at a stop; 5000 */
+    FILE *up_lines;        /* where "holdfast: up: ..." lines go; NULL: nowhere */
+    const char *state_dir; /* for the locks (one per tunnel name); NULL: the default place */
+    uint64_t grace_ms;     /* how long channels may finish at a stop; 5000 */
 };
 
-/* Creates it with a copy of each spec. Takes the lock of each tunnel name (skipped for one-line tunnels): ERR_BUSY and a
- * sentence saying which process holds it otherwise. */
+/* Creates it with a copy of each spec. Takes the lock of each tunnel name (skipped for one-line tunnels): ERR_BUSY and
+ * a sentence saying which process holds it otherwise. */
 enum err supervisor_new(uv_loop_t *loop, const struct tunnel_spec *specs, size_t count,
                         const struct supervisor_options *options, struct supervisor **out, struct err_info *info);
 /* Starts all tunnels. */

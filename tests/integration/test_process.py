@@ -87,19 +87,19 @@ def test_a_name_has_one_keeper(holdfast, new_holdfast, sshd, serve):
 
     holdfast.run(text())
     holdfast.wait_up()
-    state = holdfast.environment()["XDG_STATE_HOME"]
-    second = new_holdfast(prefix=["env", f"XDG_STATE_HOME={state}"])
+    state = holdfast.environment()["STATE_DIRECTORY"]
+    second = new_holdfast(prefix=["env", f"STATE_DIRECTORY={state}"])
     second.run(text())
     assert second.wait() == 1
     assert f"tunnel 'xp-mode' is already kept by process {holdfast.pid}; stop it or rename one" in second.err.text()
     assert holdfast.is_running()
     holdfast.signal(signal.SIGKILL)
     holdfast.wait()
-    third = new_holdfast(prefix=["env", f"XDG_STATE_HOME={state}"])
+    third = new_holdfast(prefix=["env", f"STATE_DIRECTORY={state}"])
     third.run(text())
     third.wait_up()
     assert third.stop() == 0
-    assert os.listdir(os.path.join(state, "holdfast")) == []
+    assert os.listdir(state) == []
 
 
 def at_terminal(holdfast, words):

@@ -90,6 +90,7 @@ static void places_are_those_of_xdg(void **state)
     (void)uv_os_unsetenv("XDG_CONFIG_HOME");
     (void)snprintf(leave, sizeof leave, "%s/new", folder);
     (void)snprintf(expected, sizeof expected, "%s/new/holdfast", folder);
+    (void)uv_os_unsetenv("STATE_DIRECTORY");
     assert_int_equal(uv_os_setenv("XDG_STATE_HOME", leave), 0);
     expect_path(platform_state_dir(NULL), expected);
     expect_path(platform_state_dir(NULL), expected); /* it is there already */

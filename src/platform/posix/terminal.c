@@ -16,6 +16,8 @@
 
 #define ANSWER_CAP_BYTES 1024
 #define CANCEL_POLL_MS 100
+#define INTERRUPT_WAIT_MS 1000
+#define INTERRUPT_POLL_MS 10
 #define CTRL_C 3
 
 static pthread_mutex_t one_question = PTHREAD_MUTEX_INITIALIZER;
@@ -147,6 +149,15 @@ static enum err ask(int fd, const char *prompt, bool echo, char *line, bool *out
     return result;
 }
 
+/* What Ctrl-C stands for. A process that handles it is to learn of it before it learns that there was no answer, so
+ * that it stops as asked instead of failing for want of one. */
+static void raise_interrupt(void)
+{
+    (void)kill(getpid(), SIGINT);
+    for (int waited_ms = 0; waited_ms < INTERRUPT_WAIT_MS && !atomic_load(&cancelled); waited_ms += INTERRUPT_POLL_MS)
+        (void)poll(NULL, 0, INTERRUPT_POLL_MS);
+}
+
 enum err platform_terminal_ask(const char *prompt, bool echo, char **out_answer, struct err_info *info)
 {
     char line[ANSWER_CAP_BYTES] = "";
@@ -170,7 +181,7 @@ enum err platform_terminal_ask(const char *prompt, bool echo, char **out_answer,
     }
     platform_wipe(line, sizeof line);
     if (interrupted)
-        (void)kill(getpid(), SIGINT);
+        raise_interrupt();
     return result;
 }
 
