@@ -9,6 +9,7 @@
 #   clang     clang, -Werror; unit tests
 #   tidy      clang-tidy over all of our C
 #   windows   the cross build and its tests under Wine
+#   demo      packaging/demo.sh in a fresh clone, which must leave no process and no file behind
 # Logs are kept in build/test-logs. The last line says how many checks passed and failed; the exit code is 0 if all did.
 #
 # HOLDFAST_SIZE   bytes of the big transfers (1G; 64M for a quick run)
@@ -113,7 +114,25 @@ step_tidy() { check clang-tidy tidy; }
 
 step_windows() { build windows-x64 && tests windows-x64; }
 
-all=(deps style release asan clang tidy windows)
+# What is committed is cloned and run with a TMPDIR of its own, in which nothing may be left.
+demo_in_a_fresh_clone() {
+    local place left code=0
+    place=$(mktemp -d) || return 1
+    mkdir "$place/tmp"
+    git clone -q . "$place/clone" && TMPDIR=$place/tmp "$place/clone/packaging/demo.sh" || code=$?
+    left=$(ls -A "$place/tmp")
+    [ -z "$left" ] || { echo "files left: $left" && code=1; }
+    if grep -laF "$place" /proc/[0-9]*/cmdline 2>/dev/null | grep -v "/$$/"; then
+        echo "processes left" && code=1
+    fi
+    [ -z "$(git -C "$place/clone" status --porcelain)" ] || { echo "the clone has been changed" && code=1; }
+    rm -rf "$place"
+    return "$code"
+}
+
+step_demo() { check demo demo_in_a_fresh_clone; }
+
+all=(deps style release asan clang tidy windows demo)
 for step in "$@"; do
     case $step in
     -h | --help) usage 0 ;;
