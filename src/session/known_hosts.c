@@ -79,6 +79,17 @@ enum known_hosts_line known_hosts_parse(const char *line, size_t len, struct kno
     return KNOWN_HOSTS_ENTRY;
 }
 
+/* A public key blob is its type and then one or more strings or mpints, with nothing after them. */
+static bool has_fields(const uint8_t *blob, size_t len)
+{
+    struct wire_reader reader;
+    size_t fields = 0;
+    wire_reader_init(&reader, blob, len);
+    for (; reader.left > 0 && !reader.bad; fields++)
+        (void)wire_read_string(&reader);
+    return !reader.bad && fields >= 2;
+}
+
 size_t known_hosts_key(const struct known_hosts_entry *entry, uint8_t *out)
 {
     size_t len = 0;
@@ -87,7 +98,7 @@ size_t known_hosts_key(const struct known_hosts_entry *entry, uint8_t *out)
     struct wire_slice type = wire_key_type(out, len);
     if (type.len == 0 || type.len != entry->type_len || memcmp(type.data, entry->type, type.len) != 0)
         return 0;
-    return len;
+    return has_fields(out, len) ? len : 0;
 }
 
 static char lower(char letter)
@@ -320,12 +331,14 @@ enum err known_hosts_without(const char *text, size_t len, const char *name, cha
             return ERR_UNSUPPORTED;
         }
         (*out_removed)++;
-        size_t names_len = entry.names[0] == '|' ? 0 : copy_other_names(&entry, name, kept + kept_len);
+        size_t before_len = (size_t)(entry.names - (text + start));
+        size_t names_len = entry.names[0] == '|' ? 0 : copy_other_names(&entry, name, kept + kept_len + before_len);
         if (names_len > 0) {
             const char *rest = entry.names + entry.names_len;
-            size_t rest_len = whole_len - (size_t)(rest - (text + start));
-            memcpy(kept + kept_len + names_len, rest, rest_len);
-            kept_len += names_len + rest_len;
+            size_t rest_len = whole_len - before_len - entry.names_len;
+            memcpy(kept + kept_len, text + start, before_len);
+            memcpy(kept + kept_len + before_len + names_len, rest, rest_len);
+            kept_len += before_len + names_len + rest_len;
         }
     }
     kept[kept_len] = '\0';
