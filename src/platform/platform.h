@@ -21,9 +21,9 @@ char *platform_ssh_dir(void);
 /* Where `run` and `check` look without -c: $XDG_CONFIG_HOME/holdfast when set, else /etc/holdfast for root, else
  * ~/.config/holdfast; %ProgramData%\holdfast for a service of Windows, else %APPDATA%\holdfast. */
 char *platform_default_definitions(void);
-/* $XDG_STATE_HOME/holdfast when set, else /var/lib/holdfast for root, else ~/.local/state/holdfast;
- * %ProgramData%\holdfast\state for a service of Windows, else %LOCALAPPDATA%\holdfast\state. Created (mode 0700) when
- * missing. */
+/* $STATE_DIRECTORY (a service manager's) or $XDG_STATE_HOME/holdfast when set, else /var/lib/holdfast for root, else
+ * ~/.local/state/holdfast; %ProgramData%\holdfast\state for a service of Windows, else %LOCALAPPDATA%\holdfast\state.
+ * Created (mode 0700) when missing. */
 char *platform_state_dir(struct err_info *info);
 /* True for an absolute path of this system; nothing is expanded. */
 bool platform_path_is_absolute(const char *path);
