@@ -27,7 +27,7 @@ def carries(world, size):
 
 def test_long_wire(world):
     world.link.set("delay", "both", 60)
-    carries(world, 4 * MIB)
+    carries(world, 2 * MIB)
     assert world.holdfast.stop() == 0
 
 
