@@ -73,3 +73,29 @@ class Link:
 
     def heal(self):
         self.far.nft("delete table inet cut\n")
+
+
+class Wire(Link):
+    """A link made of hf_relay_tun: with a delay, a rate, losses; see its usage text. `ab` leads to the far end."""
+
+    def __init__(self, near, far, tool):
+        self._relay = tool("hf_relay_tun", near.name, far.name, stdin=subprocess.PIPE)
+        self._relay.out.wait_for("^ready$", 10)
+        for namespace, address, other in ((near, self.NEAR, self.FAR), (far, self.FAR, self.NEAR)):
+            namespace.ip("addr", "add", address, "peer", other, "dev", "wire")
+            namespace.ip("link", "set", "wire", "up")
+
+    def set(self, *words):
+        """One command, such as set("delay", "both", 50); returns its answer."""
+        mark = self._relay.out.mark()
+        self._relay.stdin.write((" ".join(map(str, words)) + "\n").encode())
+        self._relay.stdin.flush()
+        (answer,) = self._relay.out.wait_for(".", 10, mark=mark)
+        assert not answer.string.startswith("error"), answer.string
+        return answer.string
+
+    def cut(self, direction="both"):
+        self.set("cut", {"both": "both", "to_far": "ab", "to_near": "ba"}[direction])
+
+    def heal(self):
+        self.set("heal", "both")

@@ -1,0 +1,63 @@
+"""A wire as the world has them: long, thin, lossy. What a tunnel carries stays whole, and the tunnel stays up."""
+
+import json
+
+import pytest
+from conftest import LOCAL, REMOTE
+from harness import clients
+from harness.netns import Wire
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def link(hosts, tool):
+    return Wire(*hosts, tool)
+
+
+def carries(world, size):
+    """Echoes through both forwards, whole, over one and the same session."""
+    sessions = world.sshd.session_pids()
+    with world.near.entered():
+        assert clients.exchange(LOCAL, data := clients.pattern(size), timeout=60) == data
+    with world.far.entered():
+        assert clients.exchange(REMOTE, data := clients.pattern(size, seed=2), timeout=60) == data
+    assert world.sshd.session_pids() == sessions, "the tunnel fell over on the way"
+
+
+def test_long_wire(world):
+    world.link.set("delay", "both", 60)
+    carries(world, 2 * MIB)
+    assert world.holdfast.stop() == 0
+
+
+def test_lossy_wire(world):
+    world.link.set("delay", "both", 5)
+    world.link.set("loss", "both", 1)
+    carries(world, 2 * MIB)
+    stats = json.loads(world.link.set("stats"))
+    assert stats["ab"]["dropped"] > 0 and stats["ba"]["dropped"] > 0, stats
+
+
+@pytest.mark.slow
+def test_thin_wire_with_a_deep_queue(world):
+    """The bulk fills a queue that takes longer to drain than a peer may be silent: bytes that arrive prove life, whatever
+    they belong to."""
+    world.link.set("queue", "both", "4M")
+    world.link.set("rate", "both", "500K")
+    carries(world, 2 * MIB)
+
+
+def test_cut_in_one_direction_under_load(world):
+    world.link.set("rate", "both", "2M")
+    with world.near.entered():
+        sock = clients.connect(LOCAL)
+    with sock:
+        sock.setblocking(False)
+        sock.send(bytes(MIB))
+        mark = world.holdfast.err.mark()
+        world.link.cut("to_near")
+        world.holdfast.wait_down(6, mark)
+    world.link.heal()
+    world.holdfast.wait_up(timeout=20)
+    world.check()
