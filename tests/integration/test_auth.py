@@ -9,6 +9,7 @@ import pytest
 from harness.holdfast import binary, runner
 from harness.ports import free_port
 from harness.proc import wait_until
+from harness.servers import sends_then_ends
 from harness.sshd import make_key
 from harness.terminal import at_terminal
 
@@ -392,11 +393,7 @@ def test_key_that_may_only_listen_at_one_place(holdfast, start_sshd):
 
 
 def test_key_that_may_only_connect_to_one_place(holdfast, start_sshd, serve):
-    def greet(connection):
-        connection.sendall(b"hello")
-        connection.close()
-
-    server = serve(greet)
+    server = serve(sends_then_ends(b"hello"))
     host, port = server.address.rsplit(":", 1)
     sshd = start_sshd(key_options=f'restrict,port-forwarding,permitopen="{host}:{port}",permitlisten="0.0.0.0:1"')
     for target, answer in ((server.address, b"hello"), (f"127.0.0.1:{sshd.port}", b"")):
