@@ -34,7 +34,8 @@ def public(key):
 
 
 def fingerprint(key):
-    return subprocess.run(["ssh-keygen", "-lf", public(key)], capture_output=True, text=True, check=True).stdout.split()[1]
+    shown = subprocess.run(["ssh-keygen", "-lf", public(key)], capture_output=True, text=True, check=True).stdout
+    return shown.split()[1]
 
 
 def let_in(sshd, *keys):
@@ -98,7 +99,8 @@ def test_every_kind_of_key_file(holdfast, sshd, tmp_path, kind, form):
     if form != "openssh":
         if name == "ed25519":
             pytest.skip("ssh-keygen writes ed25519 in its own form only")
-        subprocess.run(["ssh-keygen", "-q", "-p", "-N", "", *CONVERTED[form], "-f", key], check=True, capture_output=True)
+        words = ["ssh-keygen", "-q", "-p", "-N", "", *CONVERTED[form], "-f", key]
+        subprocess.run(words, check=True, capture_output=True)
     public(key).unlink()
     up(holdfast, *flags(sshd, "-i", key))
 
@@ -108,7 +110,8 @@ def test_ed25519_in_pkcs8(holdfast, sshd, tmp_path):
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True, capture_output=True)
     key.chmod(0o600)
     if subprocess.run(["ssh-keygen", "-y", "-f", key], capture_output=True, check=False).returncode != 0:
-        text = subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-outform", "DER"], capture_output=True, check=True)
+        words = ["openssl", "pkey", "-in", key, "-pubout", "-outform", "DER"]
+        text = subprocess.run(words, capture_output=True, check=True)
         blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + text.stdout[-32:]
         sshd.authorized_keys.write_text(f"ssh-ed25519 {base64.b64encode(blob).decode()}\n")
     up(holdfast, *flags(sshd, "-i", key))
