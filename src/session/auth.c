@@ -34,16 +34,15 @@ void auth_set_stage(struct auth *auth, enum auth_stage stage)
 
 void auth_note(struct auth *auth, const char *format, ...)
 {
+    char note[sizeof auth->tried];
     va_list args;
-    size_t len = strlen(auth->tried);
-    if (len > 0 && len + 4 < sizeof auth->tried) {
-        memcpy(auth->tried + len, "; ", 3);
-        len += 2;
-    }
     va_start(args, format);
-    int wanted = vsnprintf(auth->tried + len, sizeof auth->tried - len, format, args);
+    (void)vsnprintf(note, sizeof note, format, args);
     va_end(args);
-    if (wanted >= 0 && (size_t)wanted >= sizeof auth->tried - len)
+    size_t len = strlen(auth->tried);
+    size_t left = sizeof auth->tried - len;
+    int wanted = snprintf(auth->tried + len, left, "%s%s", len > 0 ? "; " : "", note);
+    if (wanted >= 0 && (size_t)wanted >= left)
         memcpy(auth->tried + sizeof auth->tried - 4, "...", 4);
 }
 

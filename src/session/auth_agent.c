@@ -13,7 +13,7 @@
 #define RSA_SHA2_256 2U
 #define RSA_SHA2_512 4U
 
-#define ANSWER_CAP_BYTES (256U * 1024U)
+#define ANSWER_CAP_BYTES ((size_t)256 * 1024)
 #define COMMENT_CAP_BYTES 128
 #define CONNECT_TIMEOUT_MS 5000
 #define LIST_TIMEOUT_MS 5000
@@ -171,10 +171,10 @@ enum err auth_agent_sign(const char *path, const uint8_t *key, size_t key_len, c
     if (result == OK)
         result = auth_agent_parse_signature(answer, answer_len, algorithm, &signature, info);
     if (result == OK) {
-        *out_signature = malloc(signature.len);
+        *out_signature = malloc(signature.len + 1);
         if (*out_signature == NULL) {
             result = err_set(info, ERR_MEMORY, "out of memory");
-        } else {
+        } else if (signature.data != NULL) {
             memcpy(*out_signature, signature.data, signature.len);
             *out_len = signature.len;
         }

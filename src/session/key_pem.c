@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <stdio.h>
 #include <string.h>
 
 static int give_passphrase(char *buffer, int cap_bytes, int writing, void *arg)
@@ -15,7 +16,7 @@ static int give_passphrase(char *buffer, int cap_bytes, int writing, void *arg)
     (void)writing;
     if (cap_bytes < 0 || len > (size_t)cap_bytes)
         return -1;
-    memcpy(buffer, passphrase, len);
+    memcpy(buffer, passphrase, len); /* NOLINT(bugprone-not-null-terminated-result): OpenSSL wants the length alone */
     return (int)len;
 }
 
@@ -43,8 +44,8 @@ static enum err write_ec(struct wire_writer *out, const EVP_PKEY *key)
     for (size_t i = 0; i < sizeof curves / sizeof curves[0]; i++) {
         if (strcmp(group, curves[i][0]) != 0 && strcmp(group, curves[i][1]) != 0)
             continue;
-        char type[32] = "ecdsa-sha2-";
-        strcat(type, curves[i][2]);
+        char type[32];
+        (void)snprintf(type, sizeof type, "ecdsa-sha2-%s", curves[i][2]);
         wire_write_string(out, type, strlen(type));
         wire_write_string(out, curves[i][2], strlen(curves[i][2]));
         wire_write_string(out, point, len);
@@ -81,7 +82,7 @@ enum err key_pem_public(const char *text, size_t len, const char *passphrase, st
     BIO *bio = BIO_new_mem_buf(text, (int)len);
     if (bio == NULL)
         return ERR_MEMORY;
-    key = PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, (void *)(uintptr_t)passphrase);
+    key = PEM_read_bio_PrivateKey(bio, NULL, give_passphrase, (void *)passphrase);
     if (key != NULL)
         result = write_public(out, key);
     if (result == OK && out->failed)

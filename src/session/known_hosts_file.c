@@ -45,7 +45,7 @@ static ssize_t fs_write(uv_file file, const char *data, size_t len)
     size_t done = 0;
     while (done < len) {
         uv_fs_t request;
-        uv_buf_t buf = uv_buf_init((char *)(uintptr_t)(data + done), (unsigned)(len - done));
+        uv_buf_t buf = uv_buf_init((char *)data + done, (unsigned)(len - done));
         int status = uv_fs_write(NULL, &request, file, &buf, 1, -1, NULL);
         ssize_t written = fs_result(&request, status);
         if (written <= 0)
@@ -95,7 +95,7 @@ enum err known_hosts_read(const char *path, char **out_text, size_t *out_len, st
 out:
     if (file >= 0)
         fs_close(file);
-    if (result != OK) {
+    if (result != OK || text == NULL) {
         free(text);
         return result;
     }

@@ -1,11 +1,15 @@
 """Who are we? Key files of all kinds, the agent, passphrases, second factors, and what is said when nothing helps."""
 
+import base64
 import os
+import socket
 import subprocess
 
 import pytest
 from harness.holdfast import binary, runner
 from harness.ports import free_port
+from harness.proc import wait_until
+from harness.servers import sends_then_ends
 from harness.sshd import make_key
 from harness.terminal import at_terminal
 
@@ -30,7 +34,8 @@ def public(key):
 
 
 def fingerprint(key):
-    return subprocess.run(["ssh-keygen", "-lf", public(key)], capture_output=True, text=True, check=True).stdout.split()[1]
+    shown = subprocess.run(["ssh-keygen", "-lf", public(key)], capture_output=True, text=True, check=True).stdout
+    return shown.split()[1]
 
 
 def let_in(sshd, *keys):
@@ -63,12 +68,7 @@ def agent(holdfast, tmp_path):
     holdfast.environment = lambda: {**environment(), "SSH_AUTH_SOCK": str(path)}
 
     def load(*keys):
-        for _ in range(100):
-            if path.exists():
-                break
-            process.poll()
-            os.sched_yield()
-            subprocess.run(["sleep", "0.02"], check=True)
+        wait_until(path.exists, 5, "the agent listens")
         for key in keys:
             subprocess.run(
                 ["ssh-add", "-q", key], env={**os.environ, "SSH_AUTH_SOCK": str(path)}, check=True, capture_output=True
@@ -99,7 +99,8 @@ def test_every_kind_of_key_file(holdfast, sshd, tmp_path, kind, form):
     if form != "openssh":
         if name == "ed25519":
             pytest.skip("ssh-keygen writes ed25519 in its own form only")
-        subprocess.run(["ssh-keygen", "-q", "-p", "-N", "", *CONVERTED[form], "-f", key], check=True, capture_output=True)
+        words = ["ssh-keygen", "-q", "-p", "-N", "", *CONVERTED[form], "-f", key]
+        subprocess.run(words, check=True, capture_output=True)
     public(key).unlink()
     up(holdfast, *flags(sshd, "-i", key))
 
@@ -109,9 +110,8 @@ def test_ed25519_in_pkcs8(holdfast, sshd, tmp_path):
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True, capture_output=True)
     key.chmod(0o600)
     if subprocess.run(["ssh-keygen", "-y", "-f", key], capture_output=True, check=False).returncode != 0:
-        text = subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-outform", "DER"], capture_output=True, check=True)
-        import base64
-
+        words = ["openssl", "pkey", "-in", key, "-pubout", "-outform", "DER"]
+        text = subprocess.run(words, capture_output=True, check=True)
         blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + text.stdout[-32:]
         sshd.authorized_keys.write_text(f"ssh-ed25519 {base64.b64encode(blob).decode()}\n")
     up(holdfast, *flags(sshd, "-i", key))
@@ -373,3 +373,42 @@ def test_no_secret_reaches_the_log(holdfast, sshd, new_key):
     assert code == 0, shown
     assert PASSPHRASE not in shown
     assert key.read_text().splitlines()[3] not in shown
+
+
+# ---- keys/README.md ----
+
+
+def try_forward(holdfast, sshd, *forward):
+    words = flags(sshd, "-i", sshd.user_key, "-o", "ExitOnForwardFailure=yes")
+    at = words.index("-L")
+    holdfast.start(*words[:at], *forward, words[-1])
+
+
+def test_key_that_may_only_listen_at_one_place(holdfast, start_sshd):
+    port = free_port()
+    options = f'restrict,port-forwarding,permitlisten="localhost:{port}",permitopen="0.0.0.0:1"'
+    sshd = start_sshd(key_options=options)
+    try_forward(holdfast, sshd, "-R", f"{port}:127.0.0.1:9")
+    holdfast.wait_up()
+    assert holdfast.stop() == 0
+    try_forward(holdfast, sshd, "-R", f"{free_port()}:127.0.0.1:9")
+    assert holdfast.wait() == 5
+
+
+def test_key_that_may_only_connect_to_one_place(holdfast, start_sshd, serve):
+    server = serve(sends_then_ends(b"hello"))
+    host, port = server.address.rsplit(":", 1)
+    sshd = start_sshd(key_options=f'restrict,port-forwarding,permitopen="{host}:{port}",permitlisten="0.0.0.0:1"')
+    for target, answer in ((server.address, b"hello"), (f"127.0.0.1:{sshd.port}", b"")):
+        local = free_port()
+        try_forward(holdfast, sshd, "-L", f"127.0.0.1:{local}:{target}")
+        holdfast.wait_up()
+        with socket.create_connection(("127.0.0.1", local), 5) as client:
+            client.settimeout(10)
+            try:
+                assert client.recv(5) == answer
+            except ConnectionResetError:
+                assert answer == b""
+        assert holdfast.stop() == 0
+    try_forward(holdfast, sshd, "-R", f"{free_port()}:127.0.0.1:9")
+    assert holdfast.wait() == 5

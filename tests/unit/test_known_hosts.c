@@ -80,7 +80,7 @@ static void hostile_patterns_take_no_time(void **state)
     static char name[4001];
     (void)state;
     for (size_t i = 0; i < 4000; i += 2)
-        memcpy(pattern + i, "*a", 2);
+        pattern[i] = '*', pattern[i + 1] = 'a';
     memset(name, 'a', 4000);
     name[3999] = 'b';
     assert_false(known_hosts_names_match(pattern, 4000, name));
@@ -135,7 +135,7 @@ static void garbage_is_passed_over(void **state)
     static const char *const lines[] = {
         "host",
         "host ssh-ed25519",
-        "@other host ssh-ed25519 " KEY_A,
+        "@other host ssh-ed25519 " KEY_A, /* NOLINT(bugprone-suspicious-missing-comma): joined on purpose */
         "@revoked",
         "@revoked host ssh-ed25519",
         "host ssh-ed25519 !!!!",
@@ -169,7 +169,7 @@ static void very_long_lines(void **state)
     int rest = snprintf(text + long_len, 200, ",host " LINE_A);
     assert_int_equal(search_len(text, long_len + (size_t)rest, "host").status, KNOWN_HOSTS_MATCH);
     memset(text, 'A', long_len);
-    memcpy(text, "host ssh-ed25519 ", 17);
+    memcpy(text, "host ssh-ed25519 ", strlen("host ssh-ed25519 ")); /* NOLINT(bugprone-not-null-terminated-result) */
     assert_int_equal(search_len(text, long_len, "host").status, KNOWN_HOSTS_UNKNOWN);
     free(text);
 }
