@@ -309,6 +309,10 @@ static void packet_confirmation(struct mux *mux, struct channel *channel, enum s
         channel->send_packet_max = packet_max < PACKET_BYTES ? packet_max : PACKET_BYTES;
         channel->open_answered = true;
         mux_make_ready(channel);
+        if (channel->cancelled) { /* given up in this very turn: the owner is not told yet, the peer must be */
+            mux_send_close(channel);
+            mux_detach(channel, SLOT_CLOSED);
+        }
     }
 }
 
