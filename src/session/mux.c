@@ -330,10 +330,13 @@ static void packet_failure(struct mux *mux, struct channel *channel, enum slot_u
         if (reason >= sizeof reasons / sizeof reasons[0]) {
             reason = 0;
         }
-        mux_channel_set_why(channel, ERR_REFUSED, "%s%s%.*s", reasons[reason], text.len > 0 ? ": " : "",
-                            (int)(text.len < 200 ? text.len : 200), text.len > 0 ? (const char *)text.data : "");
         channel->open_answered = true;
         mux_make_ready(channel);
+        if (channel->cancelled) {
+            return; /* it was given up before */
+        }
+        mux_channel_set_why(channel, ERR_REFUSED, "%s%s%.*s", reasons[reason], text.len > 0 ? ": " : "",
+                            (int)(text.len < 200 ? text.len : 200), text.len > 0 ? (const char *)text.data : "");
     }
 }
 
