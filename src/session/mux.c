@@ -268,6 +268,10 @@ static void packet_open(struct mux *mux, struct wire_reader *reader)
         mux->link.violation(mux->link.arg, "malformed channel open");
         return;
     }
+    if (packet_max == 0) {
+        refuse_open(mux, remote_id, OPEN_RESOURCE_SHORTAGE, "a largest packet of 0 bytes carries nothing");
+        return;
+    }
     struct channel *channel = mux_channel_new(mux, CHANNEL_OFFERED);
     if (channel == NULL) {
         refuse_open(mux, remote_id, OPEN_RESOURCE_SHORTAGE, "out of memory");
@@ -303,6 +307,8 @@ static void packet_confirmation(struct mux *mux, struct channel *channel, enum s
         set_slot(mux, id, SLOT_CLOSED);
     } else if (channel == NULL || channel->state != CHANNEL_OPENING || channel->open_answered) {
         mux->link.violation(mux->link.arg, "a confirmation for no open of ours");
+    } else if (packet_max == 0) {
+        mux->link.violation(mux->link.arg, "a channel whose largest packet is of 0 bytes");
     } else {
         channel->remote_id = remote_id;
         channel->send_window = window;
