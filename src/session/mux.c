@@ -66,12 +66,24 @@ void mux_queue_id(struct mux *mux, uint8_t type, uint32_t remote_id)
     mux_queue(mux, &packet);
 }
 
+/* What has been sent makes room, also when the queue is never quite empty. */
+static void compact(struct mux *mux)
+{
+    struct wire_writer *control = &mux->control;
+    if (mux->control_offset > CONTROL_KEEP_BYTES && mux->control_offset > control->len / 2) {
+        control->len -= mux->control_offset;
+        memmove(control->data, control->data + mux->control_offset, control->len);
+        mux->control_offset = 0;
+    }
+}
+
 bool mux_flush(struct mux *mux)
 {
     struct wire_writer *control = &mux->control;
     while (mux->control_offset < control->len) {
         struct wire_reader reader;
         if (!mux->link.control_room(mux->link.arg)) {
+            compact(mux);
             return false;
         }
         wire_reader_init(&reader, control->data + mux->control_offset, control->len - mux->control_offset);
