@@ -66,12 +66,24 @@ void mux_queue_id(struct mux *mux, uint8_t type, uint32_t remote_id)
     mux_queue(mux, &packet);
 }
 
+/* What has been sent makes room, also when the queue is never quite empty. */
+static void compact(struct mux *mux)
+{
+    struct wire_writer *control = &mux->control;
+    if (mux->control_offset > CONTROL_KEEP_BYTES && mux->control_offset > control->len / 2) {
+        control->len -= mux->control_offset;
+        memmove(control->data, control->data + mux->control_offset, control->len);
+        mux->control_offset = 0;
+    }
+}
+
 bool mux_flush(struct mux *mux)
 {
     struct wire_writer *control = &mux->control;
     while (mux->control_offset < control->len) {
         struct wire_reader reader;
         if (!mux->link.control_room(mux->link.arg)) {
+            compact(mux);
             return false;
         }
         wire_reader_init(&reader, control->data + mux->control_offset, control->len - mux->control_offset);
@@ -268,6 +280,10 @@ static void packet_open(struct mux *mux, struct wire_reader *reader)
         mux->link.violation(mux->link.arg, "malformed channel open");
         return;
     }
+    if (packet_max == 0) {
+        refuse_open(mux, remote_id, OPEN_RESOURCE_SHORTAGE, "a largest packet of 0 bytes carries nothing");
+        return;
+    }
     struct channel *channel = mux_channel_new(mux, CHANNEL_OFFERED);
     if (channel == NULL) {
         refuse_open(mux, remote_id, OPEN_RESOURCE_SHORTAGE, "out of memory");
@@ -303,12 +319,18 @@ static void packet_confirmation(struct mux *mux, struct channel *channel, enum s
         set_slot(mux, id, SLOT_CLOSED);
     } else if (channel == NULL || channel->state != CHANNEL_OPENING || channel->open_answered) {
         mux->link.violation(mux->link.arg, "a confirmation for no open of ours");
+    } else if (packet_max == 0) {
+        mux->link.violation(mux->link.arg, "a channel whose largest packet is of 0 bytes");
     } else {
         channel->remote_id = remote_id;
         channel->send_window = window;
         channel->send_packet_max = packet_max < PACKET_BYTES ? packet_max : PACKET_BYTES;
         channel->open_answered = true;
         mux_make_ready(channel);
+        if (channel->cancelled) { /* given up in this very turn: the owner is not told yet, the peer must be */
+            mux_send_close(channel);
+            mux_detach(channel, SLOT_CLOSED);
+        }
     }
 }
 
@@ -326,10 +348,13 @@ static void packet_failure(struct mux *mux, struct channel *channel, enum slot_u
         if (reason >= sizeof reasons / sizeof reasons[0]) {
             reason = 0;
         }
-        mux_channel_set_why(channel, ERR_REFUSED, "%s%s%.*s", reasons[reason], text.len > 0 ? ": " : "",
-                            (int)(text.len < 200 ? text.len : 200), text.len > 0 ? (const char *)text.data : "");
         channel->open_answered = true;
         mux_make_ready(channel);
+        if (channel->cancelled) {
+            return; /* it was given up before */
+        }
+        mux_channel_set_why(channel, ERR_REFUSED, "%s%s%.*s", reasons[reason], text.len > 0 ? ": " : "",
+                            (int)(text.len < 200 ? text.len : 200), text.len > 0 ? (const char *)text.data : "");
     }
 }
 
@@ -359,10 +384,18 @@ static void packet_close(struct mux *mux, struct channel *channel, enum slot_use
         mux_send_close(channel);
         mux_detach(channel, SLOT_FREE);
         mux_make_ready(channel);
-    } else if (channel != NULL && channel->state == CHANNEL_OPENING && channel->open_answered && !channel->close_received) {
+    } else if (channel != NULL && channel->state == CHANNEL_OPENING && channel->open_answered) {
         channel->close_received = channel->eof_received = true; /* closed right after its confirmation */
         mux_send_close(channel);
         mux_detach(channel, SLOT_FREE);
+    } else if (channel != NULL) { /* closed before it was open: no other answer comes */
+        channel->dead = true;
+        mux_channel_set_why(channel, channel->state == CHANNEL_OPENING ? ERR_REFUSED : ERR_CLOSED,
+                            "closed by the peer before it was open");
+        mux_detach(channel, SLOT_FREE);
+        mux_make_ready(channel);
+    } else if (use == SLOT_ORPHAN) {
+        set_slot(mux, id, SLOT_FREE);
     }
 }
 
