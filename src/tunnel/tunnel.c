@@ -44,10 +44,10 @@ static void begin_attempt(struct tunnel *tunnel);
 
 /* ---- the one setter of the state ---- */
 
-static enum log_level state_level(enum tunnel_state state)
+static enum log_level state_level(const struct tunnel *tunnel, enum tunnel_state state)
 {
     switch (state) {
-    case TUNNEL_FAILED: return LOG_LEVEL_ERROR;
+    case TUNNEL_FAILED: return tunnel->spec.one_line ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR; /* it is the program's last word */
     case TUNNEL_WAITING:
     case TUNNEL_DEGRADED: return LOG_LEVEL_WARNING;
     default: return LOG_LEVEL_INFO;
@@ -62,7 +62,7 @@ static void apply(struct tunnel *tunnel, enum tunnel_event event, const char *de
         return;
     }
     tunnel->state = state;
-    log_line(state_level(state), tunnel->spec.name, "%s (was %s)%s%s%s%s", tunnel_state_name(state), tunnel_state_name(old),
+    log_line(state_level(tunnel, state), tunnel->spec.name, "%s (was %s)%s%s%s%s", tunnel_state_name(state), tunnel_state_name(old),
              detail != NULL ? ": " : "", detail != NULL ? detail : "", why != NULL ? ": " : "",
              why != NULL ? why->message : "");
     if (tunnel->events.on_state != NULL) {
@@ -453,17 +453,17 @@ struct tunnel *tunnel_new(uv_loop_t *loop, const struct tunnel_spec *spec, const
         return NULL;
     }
     backoff_init(&tunnel->backoff, spec->backoff_first_ms, spec->backoff_max_ms);
-    uv_timer_t *timers[] = {&tunnel->retry_timer, &tunnel->forward_timer, &tunnel->stop_timer};
-    for (size_t i = 0; i < 3; i++) {
-        (void)uv_timer_init(loop, timers[i]);
-        timers[i]->data = tunnel;
-        tunnel->handles++;
-    }
     return tunnel;
 }
 
 void tunnel_start(struct tunnel *tunnel)
 {
+    uv_timer_t *timers[] = {&tunnel->retry_timer, &tunnel->forward_timer, &tunnel->stop_timer};
+    for (size_t i = 0; i < 3; i++) {
+        (void)uv_timer_init(tunnel->loop, timers[i]);
+        timers[i]->data = tunnel;
+        tunnel->handles++;
+    }
     if (!make_forwards(tunnel)) {
         struct err_info why;
         (void)err_set(&why, ERR_MEMORY, "out of memory");
