@@ -371,6 +371,18 @@ static void on_resolved(void *arg)
     set_phase(arg, SESSION_CONNECTING);
 }
 
+/* What a person may do about a connection that was not made. */
+static const char *connect_advice(enum err code)
+{
+    switch (code) {
+    case ERR_REFUSED: return " (is the sshd running there, and is the port right?)";
+    case ERR_RESOLVE: return " (is the name spelt right, and is there a network?)";
+    case ERR_TIMEOUT: return " (is the machine on, and does each firewall on the way let this port through?)";
+    case ERR_CONNECT: return " (is this machine on the network that leads there?)";
+    default: return "";
+    }
+}
+
 static void on_connected(void *arg, uv_tcp_t *tcp, const struct dial_result *result, const struct err_info *why)
 {
     struct session *session = arg;
@@ -388,7 +400,7 @@ static void on_connected(void *arg, uv_tcp_t *tcp, const struct dial_result *res
         return;
     }
     if (tcp == NULL) {
-        session_end(session, why->code, "%s", why->message);
+        session_end(session, why->code, "%s%s", why->message, connect_advice(why->code));
         return;
     }
     (void)uv_tcp_nodelay(tcp, 1);
