@@ -35,6 +35,7 @@ struct dial {
     int family;
     char *bind_address;
     uint64_t timeout_ms;
+    int lookup_status; /* the resolver refused to begin with this host, told by the deadline timer; 0: it did not */
     struct dial_events events;
     struct lookup *lookup;
     uv_timer_t stagger, deadline;
@@ -162,6 +163,11 @@ static void on_deadline(uv_timer_t *timer)
 {
     struct dial *dial = timer->data;
     char text[96];
+    if (dial->lookup_status != 0) {
+        note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index], err_uv_text(dial->lookup_status));
+        host_failed(dial);
+        return;
+    }
     (void)snprintf(text, sizeof text, "no answer within %.3g s", (double)dial->timeout_ms / 1000.0);
     note_failure(dial, ERR_TIMEOUT, dial->hosts[dial->host_index], text);
     host_failed(dial);
@@ -341,6 +347,7 @@ static void begin_host(struct dial *dial)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
     char service[8];
     int status = UV_ENOMEM;
+    dial->lookup_status = 0;
     hints.ai_family = dial->family == 4 ? AF_INET : dial->family == 6 ? AF_INET6 : AF_UNSPEC;
     (void)snprintf(service, sizeof service, "%u", dial->port);
     (void)uv_timer_start(&dial->deadline, on_deadline, dial->timeout_ms, 0);
@@ -354,10 +361,10 @@ static void begin_host(struct dial *dial)
         status =
             uv_getaddrinfo(dial->loop, &dial->lookup->req, on_lookup, dial->hosts[dial->host_index], service, &hints);
     }
-    if (status != 0) { /* told by the deadline timer's next tick, never from inside dial_start */
+    if (status != 0) { /* told by the next tick, never from inside dial_start */
         free(dial->lookup);
         dial->lookup = NULL;
-        dial->timeout_ms = 0;
+        dial->lookup_status = status;
         (void)uv_timer_start(&dial->deadline, on_deadline, 0, 0);
     }
 }
