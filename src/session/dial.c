@@ -403,12 +403,25 @@ struct dial *dial_start(uv_loop_t *loop, const struct dial_options *options, con
     return dial;
 }
 
+static void on_won_closed(uv_handle_t *handle)
+{
+    struct dial *dial = handle->data;
+    free(handle);
+    release(dial);
+}
+
 void dial_cancel(struct dial *dial)
 {
-    if (!dial->finished) {
-        dial->why.code = OK;
-        note_failure(dial, ERR_CANCELLED, dial->hosts[dial->host_index < dial->host_count ? dial->host_index : 0],
-                     "given up");
-        finish(dial);
+    if (dial->why.code == ERR_CANCELLED || (dial->finished && dial->won == NULL)) {
+        return;
     }
+    dial->why.code = OK;
+    note_failure(dial, ERR_CANCELLED, dial->hosts[dial->host_index], "given up");
+    if (dial->won != NULL) { /* it has just connected, and nobody was told */
+        dial->won->data = dial;
+        dial->handles++;
+        uv_close((uv_handle_t *)dial->won, on_won_closed);
+        dial->won = NULL;
+    }
+    finish(dial);
 }

@@ -30,6 +30,7 @@ struct outcome {
     enum err code;
     char message[600], address[64];
     size_t host_index;
+    struct dial *dial;
 };
 
 static void on_accepted_closed(uv_handle_t *handle)
@@ -331,6 +332,33 @@ static void it_can_be_given_up_while_nobody_answers(void **state)
     assert_int_equal(outcome.code, ERR_CANCELLED);
 }
 
+/* In the very turn in which it connects: it must not be said to have succeeded. */
+static void on_idle(uv_check_t *check)
+{
+    struct outcome *outcome = check->data;
+    if (net.accepted > 0 && outcome->done == 0) {
+        dial_cancel(outcome->dial);
+    }
+    uv_close((uv_handle_t *)check, NULL);
+}
+
+static void it_can_be_given_up_as_it_connects(void **state)
+{
+    static const char *const hosts[] = {"127.0.0.1"};
+    struct outcome outcome;
+    uv_check_t check;
+    (void)state;
+    struct dial *dial = start(&outcome, hosts, 1, net.port, 5000);
+    outcome.dial = dial;
+    (void)uv_check_init(&net.loop, &check);
+    check.data = &outcome;
+    (void)uv_check_start(&check, on_idle);
+    run(&outcome);
+    assert_int_equal(net.accepted, 1);
+    assert_int_equal(outcome.code, ERR_CANCELLED);
+    assert_false(outcome.connected);
+}
+
 static void a_source_address_is_used(void **state)
 {
     static const char *const hosts[] = {"127.0.0.1"};
@@ -394,6 +422,7 @@ int main(void)
         TEST(it_can_be_given_up_at_once),
         TEST(it_can_be_given_up_after_any_turn),
         TEST(it_can_be_given_up_while_nobody_answers),
+        TEST(it_can_be_given_up_as_it_connects),
         TEST(a_source_address_is_used),
         TEST(an_address_of_the_other_family_is_not_used),
         TEST(addresses_are_written_with_their_port),
