@@ -290,12 +290,10 @@ static void on_tcp_closed(uv_handle_t *handle)
     struct session *session = handle->data;
     free(handle);
     session->handles--;
-    if (session->handles_closing) {
-        maybe_free(session); /* libuv closes the newest handles first, so this one may be the last */
-    } else if (session->ending) {
+    if (session->ending && !session->handles_closing) {
         advance_end(session);
     }
-    maybe_free(session); /* the timer and the idle handle may have gone first */
+    maybe_free(session); /* libuv closes the newest handles first, so this one may be the last */
 }
 
 /* Goes on with the end as far as it can: each thing that was begun must have completed first. */
