@@ -1,4 +1,5 @@
-/* A session's end before it is ready: whatever the other side does, and whenever it is stopped, on_closed comes once. */
+/* A session's end before it is ready: whatever the other side does, and whenever it is stopped, on_closed comes once.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -54,7 +55,8 @@ static void on_connection(uv_stream_t *listener, int status)
     assert_int_equal(uv_tcp_init(&net.loop, net.accepted), 0);
     assert_int_equal(uv_accept(listener, (uv_stream_t *)net.accepted), 0);
     uv_unref((uv_handle_t *)net.accepted);
-    uv_buf_t bufs[2] = {uv_buf_init((char *)(uintptr_t)greeting, sizeof greeting - 1), uv_buf_init(babble, sizeof babble)};
+    uv_buf_t bufs[2] = {uv_buf_init((char *)(uintptr_t)greeting, sizeof greeting - 1),
+                        uv_buf_init(babble, sizeof babble)};
     switch (net.server) {
     case SERVER_CLOSES: close_accepted(); break;
     case SERVER_GREETS: (void)uv_try_write((uv_stream_t *)net.accepted, bufs, 1); break;
@@ -186,6 +188,22 @@ static void it_can_be_stopped_from_its_own_callback(void **state)
     }
 }
 
+/* An address is "resolved" inside session_start: whoever stops it there does not wait for the connect timeout. */
+static void a_stop_inside_the_start_does_not_wait_for_an_answer(void **state)
+{
+    (void)state;
+    net.stop_in_phase = SESSION_CONNECTING;
+    net.free_in_closed = true;
+    net.spec.connect_timeout_ms = 5000;
+    free(net.spec.hostnames.items[0]);
+    net.spec.hostnames.items[0] = strdup("192.0.2.1"); /* nobody is there (RFC 5737) */
+    uint64_t before = uv_hrtime();
+    begin();
+    run_to_end();
+    assert_int_equal(net.code, ERR_CANCELLED);
+    assert_true(uv_hrtime() - before < 1000000000ULL);
+}
+
 static void it_can_be_stopped_after_any_turn(void **state)
 {
     (void)state;
@@ -225,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_kind_of_server_is_left_with_a_reason),
         TEST(it_can_be_stopped_from_its_own_callback),
+        TEST(a_stop_inside_the_start_does_not_wait_for_an_answer),
         TEST(it_can_be_stopped_after_any_turn),
         TEST(one_that_never_started_is_freed),
     };
