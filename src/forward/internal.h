@@ -7,7 +7,10 @@
 #include "relay/relay.h"
 #include "session/dial.h"
 
-enum { LISTENERS_MAX = 8, LINGER_MS = 2000 };
+enum {
+    LISTENERS_MAX = 8,
+    LINGER_MS = 15 * 60 * 1000 /* a reader in a pager; ssh waits for ever */
+};
 
 struct connection;
 

@@ -65,7 +65,7 @@ unsigned half_close_step(struct half_close *table, enum relay_side which, enum h
         table->from[SIDE_A] = table->from[SIDE_B] = FLOW_ENDED;
         return finish(table, side, close_action) | finish(table, other, abort_action);
     case EVENT_LINGER_OVER:
-        return finish(table, side, close_action);
+        return finish(table, side, abort_action);
     case EVENT_COUNT:
         break;
     }

@@ -15,7 +15,7 @@ enum half_close_event {
     EVENT_OUTPUT_END,    /* our end of stream has left towards this side */
     EVENT_GONE,          /* this side ended both directions in order (a channel's CLOSE, all its data delivered) */
     EVENT_RESET,         /* this side ended without order: what was in flight is lost */
-    EVENT_LINGER_OVER,   /* the time for this side to read its last bytes is over */
+    EVENT_LINGER_OVER,   /* this side does not read its last bytes: they are lost, so it must not see an end in order */
     EVENT_COUNT
 };
 

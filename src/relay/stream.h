@@ -39,6 +39,8 @@ struct stream_ops {
     void (*freeze)(struct stream *stream);
     void (*close)(struct stream *stream);
     void (*abort)(struct stream *stream);
+    /* How many of the bytes taken by write have not left yet. */
+    size_t (*unsent)(const struct stream *stream);
 };
 
 struct stream {

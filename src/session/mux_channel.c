@@ -370,12 +370,19 @@ static void channel_close(struct stream *stream)
     mux_make_ready(channel);
 }
 
+static size_t channel_unsent(const struct stream *stream)
+{
+    (void)stream;
+    return 0; /* what the channel takes is the transport's */
+}
+
 static const struct stream_ops channel_ops = {
     .write = channel_write,
     .end = channel_end,
     .resume = channel_resume,
     .freeze = channel_freeze,
     .close = channel_close,
+    .unsent = channel_unsent,
     .abort = channel_close, /* SSH has no reset: an abort is an immediate CLOSE */
 };
 

@@ -82,6 +82,9 @@ static void begin_auth(struct session *session)
 {
     const struct auth_hooks hooks = {.lend = lend, .give_back = give_back, .done = on_auth_done, .arg = session};
     set_phase(session, SESSION_AUTHENTICATING);
+    if (session->ending) {
+        return; /* stopped from inside on_phase: nobody would feed an authentication any more */
+    }
     session->auth = auth_new(session->loop, session->ssh, &session->spec, session->interactive, session->log_name, &hooks);
     if (session->auth == NULL) {
         session_end(session, ERR_MEMORY, "out of memory");
@@ -467,6 +470,8 @@ void session_start(struct session *session)
     session->dial = dial_start(session->loop, &options, &events);
     if (session->dial == NULL) {
         session_end(session, ERR_MEMORY, "out of memory");
+    } else if (session->ending) { /* stopped from inside on_phase, which came before we had the dial */
+        dial_cancel(session->dial);
     }
 }
 
@@ -482,7 +487,14 @@ void session_stop(struct session *session, uint64_t flush_ms)
         session_end(session, ERR_CANCELLED, "stopped");
         return;
     }
-    (void)mux_turn(session->mux);
+    if (!session->in_turn) { /* a turn that is under way delivers by itself, and must not be entered twice */
+        session->in_turn = true;
+        (void)mux_turn(session->mux);
+        session->in_turn = false;
+        if (session->ending) {
+            return;
+        }
+    }
     session->stopping = true;
     (void)libssh2_session_disconnect(session->ssh, "stopped");
     transport_flush(session);
