@@ -338,6 +338,7 @@ static void advance_end(struct session *session)
         session->handles_closing = true;
         uv_close((uv_handle_t *)&session->turn, on_handle_closed);
         uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+        uv_close((uv_handle_t *)&session->bulk.timer, on_handle_closed);
     }
 }
 
@@ -354,6 +355,7 @@ void session_end(struct session *session, enum err code, const char *format, ...
     (void)err_set(&session->why, code, "%s", message);
     session->ending = true;
     (void)uv_timer_stop(&session->timer);
+    bulk_stop(session);
     if (session->dial != NULL) {
         dial_cancel(session->dial);
     }
@@ -452,6 +454,7 @@ struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool 
     (void)uv_timer_init(loop, &session->timer);
     session->turn.data = session->timer.data = session;
     session->handles = 2;
+    bulk_init(session);
     return session;
 }
 
@@ -514,6 +517,7 @@ void session_free(struct session *session)
         session->ending = session->closed_told = session->handles_closing = true;
         uv_close((uv_handle_t *)&session->turn, on_handle_closed);
         uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+        uv_close((uv_handle_t *)&session->bulk.timer, on_handle_closed);
     }
 }
 

@@ -186,6 +186,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         session->in_end += (size_t)nread;
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
+        bulk_received(session, (size_t)nread);
     } else {
         session->in_over = (int)nread;
     }
