@@ -48,7 +48,7 @@ struct forward {
     bool answer_due;
     /* remote */
     struct list questions; /* requests to the peer that are not yet answered */
-    unsigned request; /* counts the requests, so that an answer to an older one is told apart */
+    unsigned request;      /* counts the requests, so that an answer to an older one is told apart */
     bool drained, stopping, stopped_told;
 };
 
@@ -105,7 +105,8 @@ void connection_check_held(struct forward *forward);
 /* ---- descriptors.c: accepting pauses before the process runs out of them ---- */
 bool descriptors_take(void);
 void descriptors_give(void);
-/* Whether one may be taken; otherwise the listener is remembered and `local_accept` called once there are some again. */
+/* Whether one may be taken; otherwise the listener is remembered and `local_accept` called once there are some again.
+ */
 bool descriptors_or_pause(struct listener *listener);
 void descriptors_forget(struct listener *listener);
 void local_accept(struct listener *listener);

@@ -39,10 +39,11 @@ static void answered(struct forward *forward, uint16_t asked, enum err result, u
         remote_bind(forward);
         return;
     }
-    (void)err_set(&why, ERR_BIND,
-                  "the peer refused to listen on %s: the port is taken there (perhaps by a dead session of ours), or its "
-                  "sshd_config does not permit it (AllowTcpForwarding, PermitListen, GatewayPorts)",
-                  endpoint_text(&forward->spec->listen, where, sizeof where));
+    (void)err_set(
+        &why, ERR_BIND,
+        "the peer refused to listen on %s: the port is taken there (perhaps by a dead session of ours), or its "
+        "sshd_config does not permit it (AllowTcpForwarding, PermitListen, GatewayPorts)",
+        endpoint_text(&forward->spec->listen, where, sizeof where));
     forward_set_state(forward, FORWARD_FAILED, &why);
 }
 
@@ -104,7 +105,8 @@ void remote_cancel(struct forward *forward)
 int forward_matches(const struct forward *forward, const struct channel_offer *offer)
 {
     const struct endpoint *listen = &forward->spec->listen;
-    if (forward->spec->type != FORWARD_REMOTE || forward->drained || offer->is_unix != (listen->kind == ENDPOINT_UNIX)) {
+    if (forward->spec->type != FORWARD_REMOTE || forward->drained ||
+        offer->is_unix != (listen->kind == ENDPOINT_UNIX)) {
         return 0;
     }
     if (offer->is_unix) {

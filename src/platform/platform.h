@@ -35,8 +35,8 @@ char *platform_path_resolve(const char *dir, const char *path);
 void platform_tcp_user_timeout(const uv_tcp_t *tcp, unsigned timeout_ms);
 /* Bounds unsent bytes in the kernel (TCP_NOTSENT_LOWAT) where the system has it. Best effort. */
 void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes);
-/* Has the loop woken only when `bytes` have come (1: any). False where the system's poll does not heed it. The caller must
- * take it back when the rest of a stream is shorter. */
+/* Has the loop woken only when `bytes` have come (1: any). False where the system's poll does not heed it. The caller
+ * must take it back when the rest of a stream is shorter. */
 bool platform_tcp_receive_lowat(const uv_tcp_t *tcp, unsigned bytes);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);

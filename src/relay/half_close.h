@@ -1,8 +1,8 @@
 /* When a relay ends: the half-close table of two joined streams. Pure.
  *
- * A relay has two sides, A and B. What ends at one side's input is ended at the other side's output; when both directions
- * have ended, both sides are closed. A side that fails ends the relay: a reset closes the other side at once, a peer that is
- * gone lets the other side finish what it was given, then close. */
+ * A relay has two sides, A and B. What ends at one side's input is ended at the other side's output; when both
+ * directions have ended, both sides are closed. A side that fails ends the relay: a reset closes the other side at
+ * once, a peer that is gone lets the other side finish what it was given, then close. */
 #ifndef HOLDFAST_RELAY_HALF_CLOSE_H
 #define HOLDFAST_RELAY_HALF_CLOSE_H
 
@@ -24,19 +24,19 @@ enum flow { FLOW_OPEN = 0, FLOW_ENDING, FLOW_ENDED };
 
 enum half_close_action {
     ACTION_NONE = 0,
-    ACTION_END_A = 1 << 0,    /* call end() on A */
+    ACTION_END_A = 1 << 0, /* call end() on A */
     ACTION_END_B = 1 << 1,
-    ACTION_CLOSE_A = 1 << 2,  /* call close() on A */
+    ACTION_CLOSE_A = 1 << 2, /* call close() on A */
     ACTION_CLOSE_B = 1 << 3,
-    ACTION_ABORT_A = 1 << 4,  /* call abort() on A */
+    ACTION_ABORT_A = 1 << 4, /* call abort() on A */
     ACTION_ABORT_B = 1 << 5,
     ACTION_DISCARD_A = 1 << 6, /* throw away what A still sends, start its linger time */
     ACTION_DISCARD_B = 1 << 7
 };
 
 struct half_close {
-    enum flow from[2];   /* the direction whose source is that side */
-    bool over[2];        /* close or abort was called on that side */
+    enum flow from[2]; /* the direction whose source is that side */
+    bool over[2];      /* close or abort was called on that side */
 };
 
 void half_close_init(struct half_close *table);

@@ -21,8 +21,8 @@ struct socket_stream {
     bool frozen;     /* the owner wants nothing now */
     bool delivering; /* inside on_input */
     bool input_over;
-    bool writing;    /* write_req is in flight */
-    bool want_room;  /* a short write was answered */
+    bool writing;   /* write_req is in flight */
+    bool want_room; /* a short write was answered */
     bool end_wanted, end_sent;
     bool closing;
     int failed; /* libuv status of a failure not yet told, 0 none */

@@ -1,7 +1,7 @@
-/* Bulk mode of a session's socket. A fast stream wakes us for every few packets; each wake-up costs system calls and leaves
- * cold caches. While much is coming, the system is asked to wake us only for a good portion. A stream that ends or pauses
- * below that portion is noticed by a timer within two ticks, and bulk mode then stays off for a while, longer each
- * time, so that exchanges of small messages are hardly ever held. */
+/* Bulk mode of a session's socket. A fast stream wakes us for every few packets; each wake-up costs system calls and
+ * leaves cold caches. While much is coming, the system is asked to wake us only for a good portion. A stream that ends
+ * or pauses below that portion is noticed by a timer within two ticks, and bulk mode then stays off for a while, longer
+ * each time, so that exchanges of small messages are hardly ever held. */
 #include "platform/platform.h"
 #include "session/internal.h"
 

@@ -8,8 +8,8 @@
 #include "session/mux_internal.h"
 
 enum {
-    INPUT_BUFS = 32,               /* packets offered in one on_input */
-    TURN_BYTES = 1024 * 1024,      /* what one channel may deliver before the others have their turn */
+    INPUT_BUFS = 32,          /* packets offered in one on_input */
+    TURN_BYTES = 1024 * 1024, /* what one channel may deliver before the others have their turn */
     DATA_HEAD_BYTES = 9
 };
 

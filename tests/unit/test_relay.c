@@ -367,8 +367,7 @@ static void what_comes_for_a_side_that_is_gone_is_thrown_away(void **state)
 
 static void run_until_over(struct fake *fake)
 {
-    while (!over(fake) && uv_run(&net.loop, UV_RUN_ONCE) != 0) {
-    }
+    while (!over(fake) && uv_run(&net.loop, UV_RUN_ONCE) != 0) {}
 }
 
 static void a_reader_that_stands_still_is_aborted(void **state)
