@@ -379,16 +379,13 @@ static void packet_close(struct mux *mux, struct channel *channel, enum slot_use
 {
     if (use == SLOT_CLOSED) {
         set_slot(mux, id, SLOT_FREE);
-    } else if (channel != NULL && channel->state == CHANNEL_OPEN) {
+    } else if (channel != NULL && (channel->state == CHANNEL_OPEN ||
+                                   (channel->state == CHANNEL_OPENING && channel->open_answered))) {
         channel->close_received = true;
         channel->eof_received = true;
         mux_send_close(channel);
         mux_detach(channel, SLOT_FREE);
         mux_make_ready(channel);
-    } else if (channel != NULL && channel->state == CHANNEL_OPENING && channel->open_answered) {
-        channel->close_received = channel->eof_received = true; /* closed right after its confirmation */
-        mux_send_close(channel);
-        mux_detach(channel, SLOT_FREE);
     } else if (channel != NULL) { /* closed before it was open: no other answer comes */
         channel->dead = true;
         mux_channel_set_why(channel, channel->state == CHANNEL_OPENING ? ERR_REFUSED : ERR_CLOSED,

@@ -139,7 +139,7 @@ bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_read
 static void consume(struct channel *channel, size_t bytes)
 {
     channel->consumed += (uint32_t)bytes;
-    while (bytes > 0) {
+    while (bytes > 0 && channel->in_head != NULL) {
         struct inbound *in = channel->in_head;
         size_t part = in->end - in->offset;
         if (part > bytes) {
