@@ -377,10 +377,10 @@ static void packet_window(struct mux *mux, struct channel *channel, struct wire_
 
 static void packet_close(struct mux *mux, struct channel *channel, enum slot_use use, uint32_t id)
 {
-    if (use == SLOT_CLOSED) {
+    if (use == SLOT_CLOSED || use == SLOT_ORPHAN) {
         set_slot(mux, id, SLOT_FREE);
-    } else if (channel != NULL && (channel->state == CHANNEL_OPEN ||
-                                   (channel->state == CHANNEL_OPENING && channel->open_answered))) {
+    } else if (channel != NULL &&
+               (channel->state == CHANNEL_OPEN || (channel->state == CHANNEL_OPENING && channel->open_answered))) {
         channel->close_received = true;
         channel->eof_received = true;
         mux_send_close(channel);
@@ -392,8 +392,6 @@ static void packet_close(struct mux *mux, struct channel *channel, enum slot_use
                             "closed by the peer before it was open");
         mux_detach(channel, SLOT_FREE);
         mux_make_ready(channel);
-    } else if (use == SLOT_ORPHAN) {
-        set_slot(mux, id, SLOT_FREE);
     }
 }
 
