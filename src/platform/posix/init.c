@@ -59,6 +59,11 @@ void platform_init(void)
     raise_descriptor_limit();
 }
 
+bool platform_has_local_sockets(void)
+{
+    return true;
+}
+
 unsigned long platform_descriptor_limit(void)
 {
     struct rlimit limit;
