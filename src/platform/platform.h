@@ -18,6 +18,10 @@ char *platform_home_dir(void);
 char *platform_user_name(void);
 /* ~/.ssh on every system (%USERPROFILE%\.ssh). */
 char *platform_ssh_dir(void);
+/* Where OpenSSH keeps what holds for all users: /etc/ssh, %ProgramData%\ssh. */
+char *platform_system_ssh_dir(void);
+/* The file that is always empty and forgets what is written to it. Static storage. */
+const char *platform_null_device(void);
 /* Where `run` and `check` look without -c: $XDG_CONFIG_HOME/holdfast when set, else /etc/holdfast for root, else
  * ~/.config/holdfast; %ProgramData%\holdfast for a service of Windows, else %APPDATA%\holdfast. */
 char *platform_default_definitions(void);
@@ -27,8 +31,13 @@ char *platform_default_definitions(void);
 char *platform_state_dir(struct err_info *info);
 /* True for an absolute path of this system; nothing is expanded. */
 bool platform_path_is_absolute(const char *path);
-/* `path` as seen from directory `dir` (returned as is when absolute; a leading ~/ is the home directory). */
+/* `path` as seen from directory `dir` (returned as is when absolute; a leading ~/ is the home directory). On Windows
+ * \a is a path on `dir`'s drive, and /dev/null is NUL. */
 char *platform_path_resolve(const char *dir, const char *path);
+
+/* Whether local sockets behave here as a forward needs them to: ends pass each way alone, and only the owner connects.
+ * Windows' named pipes do neither. */
+bool platform_has_local_sockets(void);
 
 /* TCP_USER_TIMEOUT (Linux), TCP_CONNECTIONTIMEOUT-like (macOS), TCP_MAXRT (Windows): unacknowledged data ends the
  * connection after `timeout_ms`. Best effort. */

@@ -69,6 +69,11 @@ void platform_init(void)
 #endif
 }
 
+bool platform_has_local_sockets(void)
+{
+    return true;
+}
+
 unsigned long platform_descriptor_limit(void)
 {
     struct rlimit limit;
