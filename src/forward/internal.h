@@ -43,7 +43,7 @@ struct forward {
     struct listener *listeners[LISTENERS_MAX];
     size_t listener_count, listeners_open;
     uv_getaddrinfo_t *lookup;
-    uv_timer_t timer; /* the end of the oldest held connection's wait; a deferred answer of a bind */
+    uv_timer_t timer; /* the end of the oldest connection's wait, the peer's answer to a bind, a deferred answer of one */
     bool timer_open;
     bool answer_due;
     /* remote */
