@@ -7,7 +7,8 @@
 
 #include "base/err.h"
 
-/* "500ms", "15s", "2m", "1h" (a unit is required; one number, no sign) to milliseconds. ERR_DEFINITION with the reason. */
+/* "500ms", "15s", "2m", "1h" (a unit is required; one number, no sign) to milliseconds. ERR_DEFINITION with the reason.
+ */
 enum err duration_parse(const char *text, uint64_t *out_ms, struct err_info *info);
 /* ssh_config's TIME FORMATS: "30", "30s", "10m", "1h30m", "1d", "1w" to milliseconds; a bare number is seconds. */
 enum err duration_parse_ssh(const char *text, uint64_t *out_ms, struct err_info *info);

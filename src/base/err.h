@@ -43,8 +43,7 @@ struct err_info {
 };
 
 /* Fills `info` (may be NULL) and returns `code`. printf-style; a message that does not fit is cut. */
-enum err err_set(struct err_info *info, enum err code, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+enum err err_set(struct err_info *info, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Translates a libuv status (negative) into a code. 0 gives OK. */
 enum err err_from_uv(int uv_status);

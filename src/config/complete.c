@@ -42,7 +42,9 @@ static enum err add_global_known_hosts(struct settings *settings, bool wanted)
             }
         }
     } else if (wanted) {
-        result = string_list_add(known, "/etc/ssh/ssh_known_hosts");
+        char *dir = platform_system_ssh_dir();
+        result = dir != NULL ? add_in_dir(known, dir, "ssh_known_hosts") : OK;
+        free(dir);
     }
     return result;
 }

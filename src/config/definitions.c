@@ -132,7 +132,8 @@ static void read_listen(struct loader *loader, const struct key_path *path, cons
     if (text == NULL) {
         return;
     }
-    if (endpoint_parse_listen(text, spec->type == FORWARD_REMOTE, &spec->listen, &info) != OK) {
+    if (endpoint_parse_listen(text, spec->type == FORWARD_REMOTE, &spec->listen, &info) != OK ||
+        (spec->type == FORWARD_LOCAL && forward_check_own_side(spec, &info) != OK)) {
         loader_error_info(loader, loader_place(loader, value), path, &info);
     } else if (spec->type == FORWARD_LOCAL) {
         (void)resolve_path(loader, &spec->listen);
@@ -151,7 +152,8 @@ static void read_target(struct loader *loader, const struct key_path *path, cons
     if (text == NULL) {
         return;
     }
-    if (endpoint_parse_target(text, &spec->to, &info) != OK) {
+    if (endpoint_parse_target(text, &spec->to, &info) != OK ||
+        (spec->type == FORWARD_REMOTE && forward_check_own_side(spec, &info) != OK)) {
         loader_error_info(loader, loader_place(loader, value), path, &info);
     } else if (spec->type == FORWARD_REMOTE) {
         (void)resolve_path(loader, &spec->to);

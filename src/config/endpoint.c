@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "config/text.h"
+#include "platform/platform.h"
 
 #define SHOWN_BYTES 80
 #define HOST_MAX_BYTES 255
@@ -351,6 +352,18 @@ enum err forward_parse_flag(enum forward_type type, const char *text, struct for
                        text_shown(text, shown, sizeof shown));
     }
     return result;
+}
+
+enum err forward_check_own_side(const struct forward_spec *spec, struct err_info *info)
+{
+    char shown[SHOWN_BYTES];
+    const struct endpoint *own = spec->type == FORWARD_REMOTE ? &spec->to : &spec->listen;
+    if (own->kind != ENDPOINT_UNIX || platform_has_local_sockets()) {
+        return OK;
+    }
+    return err_set(info, ERR_UNSUPPORTED,
+                   "'%s' would be a socket on this machine, which on Windows is not in this version; use a port",
+                   text_shown(own->path, shown, sizeof shown));
 }
 
 /* --- [user@]host[:port] --- */

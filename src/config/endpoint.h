@@ -12,6 +12,9 @@ enum err endpoint_parse_target(const char *text, struct endpoint *out, struct er
 /* ssh's -L/-R argument: [bind:]port:host:hostport, [bind:]port:socket, socket:host:hostport, socket:socket; brackets or
  * slashes (bind/port/host/hostport) for IPv6. On Windows a drive letter does not end a field. */
 enum err forward_parse_flag(enum forward_type type, const char *text, struct forward_spec *out, struct err_info *info);
+/* Whether this machine can have the side of a forward that is its own: ERR_UNSUPPORTED for a socket's path on Windows.
+ */
+enum err forward_check_own_side(const struct forward_spec *spec, struct err_info *info);
 /* "[user@]name[:port]", "ssh://[user@]host[:port]", "user@[ipv6]:port". user NULL and port 0 when absent. Heap strings.
  */
 enum err destination_parse(const char *text, char **out_user, char **out_host, uint16_t *out_port,

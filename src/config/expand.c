@@ -265,7 +265,8 @@ enum err ssh_options_complete(struct ssh_options *options, struct tunnel_spec *o
     if (result == OK && host->known_hosts_files.count > 0) {
         drop_none(&host->known_hosts_files);
         /* Without a file of the user's own, new keys are written nowhere, least of all to the system's file. */
-        if (host->known_hosts_files.count == 0 && string_list_add(&host->known_hosts_files, "/dev/null") != OK) {
+        if (host->known_hosts_files.count == 0 &&
+            string_list_add(&host->known_hosts_files, platform_null_device()) != OK) {
             result = out_of_memory(info);
         }
     }

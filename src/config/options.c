@@ -370,6 +370,11 @@ enum err ssh_options_add_forward(struct ssh_options *options, enum forward_type 
     if (result != OK) {
         return result;
     }
+    result = forward_check_own_side(&forward, info);
+    if (result != OK) {
+        forward_spec_deinit(&forward);
+        return result;
+    }
     struct forward_spec *forwards = realloc(options->forwards, (options->forward_count + 1) * sizeof *forwards);
     if (forwards == NULL) {
         forward_spec_deinit(&forward);

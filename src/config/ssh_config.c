@@ -10,7 +10,6 @@
 #define SHOWN_BYTES 80
 #define FILE_MAX_BYTES ((size_t)1024 * 1024)
 #define INCLUDE_MAX_DEPTH 16
-#define SYSTEM_DIR "/etc/ssh"
 
 struct reader {
     struct ssh_options *options;
@@ -341,10 +340,25 @@ enum err ssh_config_read(struct ssh_options *options, const char *path, const ch
     return result;
 }
 
+/* `dir`/`name`, if there is one. `dir` may be NULL. */
+static enum err read_in_dir(struct ssh_options *options, const char *dir, const char *name, struct err_info *info)
+{
+    char *path = dir != NULL ? text_format("%s/%s", dir, name) : NULL;
+    enum err result = OK;
+    if (path != NULL) {
+        result = ssh_config_read(options, path, dir, false, info);
+    } else if (dir != NULL) {
+        result = err_set(info, ERR_MEMORY, "out of memory");
+    }
+    free(path);
+    return result;
+}
+
 enum err ssh_config_read_default(struct ssh_options *options, const char *file, struct err_info *info)
 {
     struct err_info own;
     char *ssh_dir = platform_ssh_dir();
+    char *system_dir = platform_system_ssh_dir();
     enum err result = OK;
     info = info == NULL ? &own : info;
     if (file != NULL) {
@@ -353,16 +367,12 @@ enum err ssh_config_read_default(struct ssh_options *options, const char *file, 
         }
         goto out;
     }
-    if (ssh_dir != NULL) {
-        char *path = text_format("%s/config", ssh_dir);
-        result = path == NULL ? err_set(info, ERR_MEMORY, "out of memory")
-                              : ssh_config_read(options, path, ssh_dir, false, info);
-        free(path);
-    }
+    result = read_in_dir(options, ssh_dir, "config", info);
     if (result == OK) {
-        result = ssh_config_read(options, SYSTEM_DIR "/ssh_config", SYSTEM_DIR, false, info);
+        result = read_in_dir(options, system_dir, "ssh_config", info);
     }
 out:
+    free(system_dir);
     free(ssh_dir);
     return result;
 }

@@ -70,8 +70,8 @@ static void on_relay_done(void *arg, const struct relay_result *result)
     log_debug(forward->log_name, "%s -> %s: connection from %s:%u ended: %llu bytes out, %llu in%s%s",
               forward_type_flag(forward->spec->type), target_text(forward, to, sizeof to), connection->originator,
               connection->originator_port, (unsigned long long)result->bytes_from_a,
-              (unsigned long long)result->bytes_from_b,
-              result->why.code != OK ? ": " : "", result->why.code != OK ? result->why.message : "");
+              (unsigned long long)result->bytes_from_b, result->why.code != OK ? ": " : "",
+              result->why.code != OK ? result->why.message : "");
     connection->relay = NULL;
     connection_free(connection);
 }
@@ -83,7 +83,8 @@ static void begin_relay(struct connection *connection)
     struct socket_stream *socket = socket_stream_new(connection->socket);
     struct stream *channel = channel_stream(connection->channel);
     if (socket != NULL) {
-        connection->relay = relay_start(forward->loop, socket_stream_of(socket), channel, LINGER_MS, on_relay_done, connection);
+        connection->relay =
+            relay_start(forward->loop, socket_stream_of(socket), channel, LINGER_MS, on_relay_done, connection);
     }
     if (connection->relay == NULL) {
         log_error(forward->log_name, "out of memory for a connection; it is closed");
@@ -205,7 +206,8 @@ void connection_check_held(struct forward *forward)
         }
         uint64_t due = connection->since_ms + forward->spec->hold_ms;
         if (due <= now) {
-            log_info(forward->log_name, "-L: connection from %s:%u closed: the session did not come within its hold time",
+            log_info(forward->log_name,
+                     "-L: connection from %s:%u closed: the session did not come within its hold time",
                      connection->originator, connection->originator_port);
             end(connection); /* frees later, never inside */
         } else if (due < next) {

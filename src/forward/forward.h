@@ -14,7 +14,7 @@ enum forward_state {
     FORWARD_IDLE = 0, /* nothing asked for: not started, or no session for a -R */
     FORWARD_BINDING,  /* asked for, no answer yet */
     FORWARD_UP,
-    FORWARD_FAILED    /* could not be bound; forward_bind tries again */
+    FORWARD_FAILED /* could not be bound; forward_bind tries again */
 };
 
 struct forward;
@@ -38,14 +38,15 @@ struct forward_counts {
 /* `spec` must outlive it. `connect_timeout_ms` is for -R targets. NULL: out of memory. */
 struct forward *forward_new(uv_loop_t *loop, const struct forward_spec *spec, const char *log_name,
                             uint64_t connect_timeout_ms, const struct forward_events *events);
-/* Binds what is not bound: a local listener at any time, a remote one only while there is a session. Completes by on_change,
- * never from inside. Does nothing when it is up or binding. */
+/* Binds what is not bound: a local listener at any time, a remote one only while there is a session. Completes by
+ * on_change, never from inside. Does nothing when it is up or binding. */
 void forward_bind(struct forward *forward);
 /* The session is there: held connections go on. It stays valid until forward_session_down. */
 void forward_session_up(struct forward *forward, struct session *session);
 /* The session is gone: a remote forward is idle again, new local connections wait. */
 void forward_session_down(struct forward *forward);
-/* Whether a connection that the peer offers belongs to this forward: 0 no, 1 by its port alone, 2 by address and port. */
+/* Whether a connection that the peer offers belongs to this forward: 0 no, 1 by its port alone, 2 by address and port.
+ */
 int forward_matches(const struct forward *forward, const struct channel_offer *offer);
 /* Takes the offered channel: connects to the target, then accepts or rejects. */
 void forward_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer);

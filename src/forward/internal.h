@@ -7,7 +7,10 @@
 #include "relay/relay.h"
 #include "session/dial.h"
 
-enum { LISTENERS_MAX = 8, LINGER_MS = 2000 };
+enum {
+    LISTENERS_MAX = 8,
+    LINGER_MS = 15 * 60 * 1000 /* a reader in a pager; ssh waits for ever */
+};
 
 struct connection;
 
@@ -40,12 +43,12 @@ struct forward {
     struct listener *listeners[LISTENERS_MAX];
     size_t listener_count, listeners_open;
     uv_getaddrinfo_t *lookup;
-    uv_timer_t timer; /* the end of the oldest held connection's wait; a deferred answer of a bind */
+    uv_timer_t timer; /* the end of the oldest connection's wait, the peer's answer to a bind, a deferred answer of one */
     bool timer_open;
     bool answer_due;
     /* remote */
     struct list questions; /* requests to the peer that are not yet answered */
-    unsigned request; /* counts the requests, so that an answer to an older one is told apart */
+    unsigned request;      /* counts the requests, so that an answer to an older one is told apart */
     bool drained, stopping, stopped_told;
 };
 
@@ -102,7 +105,8 @@ void connection_check_held(struct forward *forward);
 /* ---- descriptors.c: accepting pauses before the process runs out of them ---- */
 bool descriptors_take(void);
 void descriptors_give(void);
-/* Whether one may be taken; otherwise the listener is remembered and `local_accept` called once there are some again. */
+/* Whether one may be taken; otherwise the listener is remembered and `local_accept` called once there are some again.
+ */
 bool descriptors_or_pause(struct listener *listener);
 void descriptors_forget(struct listener *listener);
 void local_accept(struct listener *listener);

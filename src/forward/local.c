@@ -81,7 +81,8 @@ static struct listener *listener_add(struct forward *forward, bool is_pipe)
     }
     listener->forward = forward;
     list_init(&listener->paused);
-    int status = is_pipe ? uv_pipe_init(forward->loop, &listener->as.pipe, 0) : uv_tcp_init(forward->loop, &listener->as.tcp);
+    int status =
+        is_pipe ? uv_pipe_init(forward->loop, &listener->as.pipe, 0) : uv_tcp_init(forward->loop, &listener->as.tcp);
     if (status != 0) {
         free(listener);
         return NULL;
@@ -144,7 +145,8 @@ static void bind_all(struct forward *forward, const struct sockaddr_storage *add
     for (size_t i = 0; i < count; i++) {
         struct sockaddr_storage address = addresses[i];
         if (forward->spec->listen.port == 0 && forward->bound_port != 0) { /* all on the port that the first one got */
-            ((struct sockaddr_in *)&address)->sin_port = htons(forward->bound_port); /* the same place in both families */
+            ((struct sockaddr_in *)&address)->sin_port =
+                htons(forward->bound_port); /* the same place in both families */
         }
         int status = listen_address(forward, (const struct sockaddr *)&address);
         if (status == 0) {
@@ -237,8 +239,8 @@ void local_bind(struct forward *forward)
 {
     const struct endpoint *listen = &forward->spec->listen;
     struct sockaddr_storage addresses[2];
-    bool all = listen->host == NULL ? forward->spec->gateway_ports
-                                    : listen->host[0] == '\0' || strcmp(listen->host, "*") == 0;
+    bool all =
+        listen->host == NULL ? forward->spec->gateway_ports : listen->host[0] == '\0' || strcmp(listen->host, "*") == 0;
     bool loopback = !all && (listen->host == NULL || strcmp(listen->host, "localhost") == 0);
     if (listen->kind == ENDPOINT_UNIX) {
         bind_path(forward, listen->path);

@@ -5,6 +5,8 @@
 #include "base/container.h"
 #include "forward/internal.h"
 
+enum { ANSWER_LIMIT_MS = 10000 };
+
 /* What the peer is asked to bind: ssh's habit is "localhost" for nothing, "" for every address. */
 static const char *bind_host(const struct forward *forward)
 {
@@ -13,6 +15,11 @@ static const char *bind_host(const struct forward *forward)
         return forward->spec->gateway_ports ? "" : "localhost";
     }
     return strcmp(host, "*") == 0 ? "" : host;
+}
+
+static uint64_t answer_limit_ms(const struct forward *forward)
+{
+    return forward->connect_timeout_ms != 0 ? forward->connect_timeout_ms : ANSWER_LIMIT_MS;
 }
 
 /* An answer may come after its forward was idle and asked again: `request` tells which question it answers. */
@@ -27,31 +34,59 @@ static void answered(struct forward *forward, uint16_t asked, enum err result, u
 {
     struct err_info why;
     char where[256];
+    bool is_tcp = forward->spec->listen.kind == ENDPOINT_TCP;
+    if (result == OK && is_tcp && asked == 0 && port == 0) {
+        (void)err_set(&why, ERR_BIND, "the peer did not say which port it listens on");
+        forward_set_state(forward, FORWARD_FAILED, &why);
+        return;
+    }
     if (result == OK) {
-        forward->bound_port = port != 0 && asked == 0 ? port : asked;
+        forward->bound_port = asked == 0 ? port : asked;
         forward->last_port = forward->bound_port;
         forward_set_state(forward, FORWARD_UP, NULL);
         return;
     }
-    if (forward->spec->listen.kind == ENDPOINT_TCP && forward->spec->listen.port == 0 && asked != 0) {
+    if (is_tcp && forward->spec->listen.port == 0 && asked != 0) {
         forward->last_port = 0; /* somebody else has the port of last time */
         forward->state = FORWARD_IDLE;
         remote_bind(forward);
         return;
     }
-    (void)err_set(&why, ERR_BIND,
-                  "the peer refused to listen on %s: the port is taken there (perhaps by a dead session of ours), or its "
-                  "sshd_config does not permit it (AllowTcpForwarding, PermitListen, GatewayPorts)",
-                  endpoint_text(&forward->spec->listen, where, sizeof where));
+    (void)err_set(
+        &why, ERR_BIND,
+        "the peer refused to listen on %s: the port is taken there (perhaps by a dead session of ours), or its "
+        "sshd_config does not permit it (AllowTcpForwarding, PermitListen, GatewayPorts)",
+        endpoint_text(&forward->spec->listen, where, sizeof where));
     forward_set_state(forward, FORWARD_FAILED, &why);
+}
+
+/* No answer is a failure to be told and tried again; one that comes later still counts. */
+static void on_answer_missing(uv_timer_t *timer)
+{
+    struct forward *forward = timer->data;
+    struct err_info why;
+    char where[256];
+    if (forward->state == FORWARD_BINDING) {
+        (void)err_set(&why, ERR_BIND, "the peer did not answer within %.3g s when asked to listen on %s",
+                      (double)answer_limit_ms(forward) / 1000.0,
+                      endpoint_text(&forward->spec->listen, where, sizeof where));
+        forward_set_state(forward, FORWARD_FAILED, &why);
+    }
+}
+
+static void begin_waiting(struct forward *forward)
+{
+    forward->state = FORWARD_BINDING;
+    forward->answer_due = false;
+    (void)uv_timer_start(&forward->timer, on_answer_missing, answer_limit_ms(forward), 0);
 }
 
 static void on_reply(void *arg, enum err result, uint16_t port)
 {
     struct question *question = arg;
     struct forward *forward = question->forward;
-    bool current = forward != NULL && question->request == forward->request && forward->state == FORWARD_BINDING &&
-                   result != ERR_CLOSED;
+    bool current =
+        forward != NULL && question->request == forward->request && !forward->drained && result != ERR_CLOSED;
     uint16_t asked = question->asked_port;
     list_remove(&question->link);
     free(question);
@@ -65,9 +100,24 @@ void remote_forget(struct list *question)
     container_of(question, struct question, link)->forward = NULL;
 }
 
+/* Whether the peer was asked over this session and has not answered yet. */
+static bool is_asked(const struct forward *forward)
+{
+    for (const struct list *link = forward->questions.next; link != &forward->questions; link = link->next) {
+        if (container_of(link, const struct question, link)->request == forward->request) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void remote_bind(struct forward *forward)
 {
     const struct endpoint *listen = &forward->spec->listen;
+    if (is_asked(forward)) { /* replies come in order: a second question would not be answered sooner */
+        begin_waiting(forward);
+        return;
+    }
     struct question *question = calloc(1, sizeof *question);
     if (question == NULL) {
         struct err_info why;
@@ -75,7 +125,7 @@ void remote_bind(struct forward *forward)
         forward_set_state(forward, FORWARD_FAILED, &why);
         return;
     }
-    forward->state = FORWARD_BINDING;
+    begin_waiting(forward);
     question->forward = forward;
     question->request = ++forward->request;
     list_init(&question->link);
@@ -104,7 +154,8 @@ void remote_cancel(struct forward *forward)
 int forward_matches(const struct forward *forward, const struct channel_offer *offer)
 {
     const struct endpoint *listen = &forward->spec->listen;
-    if (forward->spec->type != FORWARD_REMOTE || forward->drained || offer->is_unix != (listen->kind == ENDPOINT_UNIX)) {
+    if (forward->spec->type != FORWARD_REMOTE || forward->drained ||
+        offer->is_unix != (listen->kind == ENDPOINT_UNIX)) {
         return 0;
     }
     if (offer->is_unix) {

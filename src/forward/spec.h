@@ -32,9 +32,9 @@ struct forward_spec {
     enum forward_type type;
     struct endpoint listen;
     struct endpoint to;
-    bool gateway_ports;      /* a -L listener without bind address listens on all addresses */
+    bool gateway_ports;            /* a -L listener without bind address listens on all addresses */
     bool stream_local_bind_unlink; /* remove an existing socket file before listening */
-    uint64_t hold_ms;        /* how long a new -L connection waits for the session; 10000 */
+    uint64_t hold_ms;              /* how long a new -L connection waits for the session; 10000 */
 };
 
 void forward_spec_init(struct forward_spec *spec);

@@ -18,6 +18,10 @@ char *platform_home_dir(void);
 char *platform_user_name(void);
 /* ~/.ssh on every system (%USERPROFILE%\.ssh). */
 char *platform_ssh_dir(void);
+/* Where OpenSSH keeps what holds for all users: /etc/ssh, %ProgramData%\ssh. */
+char *platform_system_ssh_dir(void);
+/* The file that is always empty and forgets what is written to it. Static storage. */
+const char *platform_null_device(void);
 /* Where `run` and `check` look without -c: $XDG_CONFIG_HOME/holdfast when set, else /etc/holdfast for root, else
  * ~/.config/holdfast; %ProgramData%\holdfast for a service of Windows, else %APPDATA%\holdfast. */
 char *platform_default_definitions(void);
@@ -27,14 +31,22 @@ char *platform_default_definitions(void);
 char *platform_state_dir(struct err_info *info);
 /* True for an absolute path of this system; nothing is expanded. */
 bool platform_path_is_absolute(const char *path);
-/* `path` as seen from directory `dir` (returned as is when absolute; a leading ~/ is the home directory). */
+/* `path` as seen from directory `dir` (returned as is when absolute; a leading ~/ is the home directory). On Windows
+ * \a is a path on `dir`'s drive, and /dev/null is NUL. */
 char *platform_path_resolve(const char *dir, const char *path);
+
+/* Whether local sockets behave here as a forward needs them to: ends pass each way alone, and only the owner connects.
+ * Windows' named pipes do neither. */
+bool platform_has_local_sockets(void);
 
 /* TCP_USER_TIMEOUT (Linux), TCP_CONNECTIONTIMEOUT-like (macOS), TCP_MAXRT (Windows): unacknowledged data ends the
  * connection after `timeout_ms`. Best effort. */
 void platform_tcp_user_timeout(const uv_tcp_t *tcp, unsigned timeout_ms);
 /* Bounds unsent bytes in the kernel (TCP_NOTSENT_LOWAT) where the system has it. Best effort. */
 void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes);
+/* Has the loop woken only when `bytes` have come (1: any). False where the system's poll does not heed it. The caller
+ * must take it back when the rest of a stream is shorter. */
+bool platform_tcp_receive_lowat(const uv_tcp_t *tcp, unsigned bytes);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
 

@@ -59,15 +59,12 @@ unsigned half_close_step(struct half_close *table, enum relay_side which, enum h
             return ACTION_NONE;
         }
         return finish(table, SIDE_A, close_action) | finish(table, SIDE_B, close_action);
-    case EVENT_GONE:
-        return side_gone(table, side);
+    case EVENT_GONE: return side_gone(table, side);
     case EVENT_RESET:
         table->from[SIDE_A] = table->from[SIDE_B] = FLOW_ENDED;
         return finish(table, side, close_action) | finish(table, other, abort_action);
-    case EVENT_LINGER_OVER:
-        return finish(table, side, close_action);
-    case EVENT_COUNT:
-        break;
+    case EVENT_LINGER_OVER: return finish(table, side, abort_action);
+    case EVENT_COUNT: break;
     }
     return ACTION_NONE;
 }

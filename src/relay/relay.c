@@ -19,6 +19,7 @@ struct relay {
     uv_timer_t *linger; /* from malloc, made when first needed */
     enum relay_side lingering;
     uint64_t linger_ms;
+    size_t linger_unsent; /* what the lingering side had not read when the timer was set */
     relay_done_cb *done;
     void *arg;
     struct relay_result result;
@@ -126,6 +127,19 @@ static const struct stream_events relay_events = {
 static void on_linger(uv_timer_t *timer)
 {
     struct relay *relay = timer->data;
+    if (relay->table.over[relay->lingering]) {
+        return;
+    }
+    const struct stream *stream = relay->sides[relay->lingering].stream;
+    size_t unsent = stream->ops->unsent(stream);
+    if (unsent < relay->linger_unsent) { /* slow, but it reads */
+        relay->linger_unsent = unsent;
+        (void)uv_timer_start(timer, on_linger, relay->linger_ms, 0);
+        return;
+    }
+    if (relay->result.why.code == OK) {
+        (void)err_set(&relay->result.why, ERR_TIMEOUT, "the other side was closed, and its last bytes were not read");
+    }
     step(relay, relay->lingering, EVENT_LINGER_OVER);
 }
 
@@ -149,6 +163,7 @@ static void discard(struct relay *relay, enum relay_side which_side)
         relay->linger->data = relay;
     }
     relay->lingering = which_side;
+    relay->linger_unsent = side->stream->ops->unsent(side->stream);
     (void)uv_timer_start(relay->linger, on_linger, relay->linger_ms, 0);
 }
 

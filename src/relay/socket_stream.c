@@ -21,8 +21,8 @@ struct socket_stream {
     bool frozen;     /* the owner wants nothing now */
     bool delivering; /* inside on_input */
     bool input_over;
-    bool writing;    /* write_req is in flight */
-    bool want_room;  /* a short write was answered */
+    bool writing;   /* write_req is in flight */
+    bool want_room; /* a short write was answered */
     bool end_wanted, end_sent;
     bool closing;
     int failed; /* libuv status of a failure not yet told, 0 none */
@@ -300,6 +300,11 @@ static void socket_abort(struct stream *stream)
     }
 }
 
+static size_t socket_unsent(const struct stream *stream)
+{
+    return uv_stream_get_write_queue_size(container_of(stream, const struct socket_stream, stream)->handle);
+}
+
 static const struct stream_ops socket_ops = {
     .write = socket_write,
     .end = socket_end,
@@ -307,6 +312,7 @@ static const struct stream_ops socket_ops = {
     .freeze = socket_freeze,
     .close = socket_close,
     .abort = socket_abort,
+    .unsent = socket_unsent,
 };
 
 struct socket_stream *socket_stream_new(uv_stream_t *handle)

@@ -1,11 +1,11 @@
 /* One byte stream with two directions: a local socket or an SSH channel. The relay joins two of them.
  *
- * Life: the owner sets `events` and `owner`, then calls resume. Input is pushed by on_input until the owner takes less than
- * offered; the stream keeps the rest, stops, and offers it again after resume. Output is taken by write as far as there is room; after a
- * short write on_writable comes once when there is room again. end() sends our end of stream after all that was written.
- * Exactly one on_closed ends the life, after close() or abort(); memory goes in or after it. Only resume (on_input) and end
- * (on_output_end) may call back from inside themselves. After close or abort nothing but on_closed comes. All on the loop's
- * thread. */
+ * Life: the owner sets `events` and `owner`, then calls resume. Input is pushed by on_input until the owner takes less
+ * than offered; the stream keeps the rest, stops, and offers it again after resume. Output is taken by write as far as
+ * there is room; after a short write on_writable comes once when there is room again. end() sends our end of stream
+ * after all that was written. Exactly one on_closed ends the life, after close() or abort(); memory goes in or after
+ * it. Only resume (on_input) and end (on_output_end) may call back from inside themselves. After close or abort nothing
+ * but on_closed comes. All on the loop's thread. */
 #ifndef HOLDFAST_RELAY_STREAM_H
 #define HOLDFAST_RELAY_STREAM_H
 
@@ -26,8 +26,8 @@ struct stream_events {
     void (*on_writable)(void *owner);
     /* end() has taken effect: everything written has left towards the other side. */
     void (*on_output_end)(void *owner);
-    /* The stream can carry nothing more in either direction: reset (why->code ERR_CLOSED...), or the peer's close after its end.
-     * The owner answers with close or abort. */
+    /* The stream can carry nothing more in either direction: reset (why->code ERR_CLOSED...), or the peer's close after
+     * its end. The owner answers with close or abort. */
     void (*on_failed)(void *owner, const struct err_info *why);
     void (*on_closed)(void *owner);
 };
@@ -39,6 +39,8 @@ struct stream_ops {
     void (*freeze)(struct stream *stream);
     void (*close)(struct stream *stream);
     void (*abort)(struct stream *stream);
+    /* How many of the bytes taken by write have not left yet. */
+    size_t (*unsent)(const struct stream *stream);
 };
 
 struct stream {

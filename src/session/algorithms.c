@@ -45,19 +45,22 @@ static bool names(const char *list, const char *item, size_t len)
     return false;
 }
 
-/* Appends to `out` the items of `from` that `but_not` does not name. */
+/* Appends to `out` (with room for all of it) the items of `from` that `but_not` does not name. */
 static void append_without(char *out, const char *from, const char *but_not)
 {
+    size_t len = strlen(out);
     while (*from != '\0') {
         size_t part = strcspn(from, ",");
         if (part > 0 && !names(but_not, from, part)) {
-            if (*out != '\0') {
-                strcat(out, ",");
+            if (len > 0) {
+                out[len++] = ',';
             }
-            strncat(out, from, part);
+            memcpy(out + len, from, part);
+            len += part;
         }
         from += part + (from[part] == ',');
     }
+    out[len] = '\0';
 }
 
 char *algorithms_apply(const char *defaults, const char *wanted)

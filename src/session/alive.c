@@ -1,5 +1,6 @@
-/* Is the peer still there? Any received byte proves it; silence is asked about, and ends the session when nothing came for
- * server_alive_interval x (server_alive_count_max + 1). The same timer holds the deadlines of the earlier phases. */
+/* Is the peer still there? Any received byte proves it; silence is asked about, and ends the session when nothing came
+ * for server_alive_interval x (server_alive_count_max + 1). The same timer holds the deadlines of the earlier phases.
+ */
 #include "base/log.h"
 #include "platform/platform.h"
 #include "session/internal.h"
@@ -93,7 +94,8 @@ void alive_phase(struct session *session)
     session->last_received_ms = now;
     session->probes = 0;
     if (session->phase == SESSION_HANDSHAKING || session->phase == SESSION_AUTHENTICATING) {
-        arm(session, now + (session->spec.connect_timeout_ms != 0 ? session->spec.connect_timeout_ms : AUTH_SILENCE_MS));
+        arm(session,
+            now + (session->spec.connect_timeout_ms != 0 ? session->spec.connect_timeout_ms : AUTH_SILENCE_MS));
     } else if (session->phase == SESSION_READY && interval != 0) {
         uint64_t limit = interval * (session->spec.server_alive_count_max + 1ULL);
         platform_tcp_user_timeout(session->tcp, limit < 1000000000ULL ? (unsigned)limit : 1000000000U);

@@ -6,17 +6,19 @@
 #include <string.h>
 
 enum {
-    STAGGER_MS = 250,      /* RFC 8305 section 5: between attempts */
+    STAGGER_MS = 250, /* RFC 8305 section 5: between attempts */
     ADDRESSES_MAX = 16,
     DEFAULT_TIMEOUT_MS = 10000
 };
 
+/* Lives until its socket is closed, or is the caller's: a host after it may be tried meanwhile. */
 struct attempt {
     struct dial *dial;
     uv_tcp_t *tcp;
     uv_connect_t req;
-    struct sockaddr_storage address;
-    bool started, over;
+    const struct sockaddr_storage *address;
+    size_t index; /* in dial->attempts while it runs */
+    bool over;
 };
 
 /* Lives apart from its dial: a running name lookup cannot be taken back. */
@@ -33,12 +35,14 @@ struct dial {
     int family;
     char *bind_address;
     uint64_t timeout_ms;
+    int lookup_status; /* the resolver refused to begin with this host, told by the deadline timer; 0: it did not */
     struct dial_events events;
     struct lookup *lookup;
     uv_timer_t stagger, deadline;
-    struct attempt attempts[ADDRESSES_MAX];
-    size_t attempt_count, next_attempt;
-    size_t handles;      /* not yet closed: the two timers and the attempts' sockets */
+    struct sockaddr_storage addresses[ADDRESSES_MAX]; /* of this host */
+    struct attempt *attempts[ADDRESSES_MAX];          /* those that run, NULL otherwise */
+    size_t address_count, next_address;
+    size_t handles; /* not yet closed: the two timers and the attempts' sockets */
     uv_tcp_t *won;
     char won_address[64];
     bool finished;       /* on_done is decided */
@@ -101,15 +105,32 @@ static void on_timer_closed(uv_handle_t *handle)
 static void on_socket_closed(uv_handle_t *handle)
 {
     struct attempt *attempt = handle->data;
+    struct dial *dial = attempt->dial;
     free(handle);
-    release(attempt->dial);
+    free(attempt);
+    release(dial);
 }
 
 static void drop_attempt(struct attempt *attempt)
 {
-    if (attempt->started && !attempt->over) {
-        attempt->over = true;
-        uv_close((uv_handle_t *)attempt->tcp, on_socket_closed);
+    attempt->over = true;
+    attempt->dial->attempts[attempt->index] = NULL;
+    uv_close((uv_handle_t *)attempt->tcp, on_socket_closed);
+}
+
+/* Ends whatever this host still has under way. */
+static void drop_host(struct dial *dial)
+{
+    for (size_t i = 0; i < dial->address_count; i++) {
+        if (dial->attempts[i] != NULL) {
+            drop_attempt(dial->attempts[i]);
+        }
+    }
+    dial->address_count = dial->next_address = 0;
+    if (dial->lookup != NULL) {
+        dial->lookup->dial = NULL;
+        (void)uv_cancel((uv_req_t *)&dial->lookup->req);
+        dial->lookup = NULL;
     }
 }
 
@@ -120,14 +141,7 @@ static void finish(struct dial *dial)
         return;
     }
     dial->finished = true;
-    if (dial->lookup != NULL) {
-        dial->lookup->dial = NULL;
-        (void)uv_cancel((uv_req_t *)&dial->lookup->req);
-        dial->lookup = NULL;
-    }
-    for (size_t i = 0; i < dial->attempt_count; i++) {
-        drop_attempt(&dial->attempts[i]);
-    }
+    drop_host(dial);
     uv_close((uv_handle_t *)&dial->stagger, on_timer_closed);
     uv_close((uv_handle_t *)&dial->deadline, on_timer_closed);
 }
@@ -135,15 +149,8 @@ static void finish(struct dial *dial)
 /* This host did not work out: the next one, or the end. */
 static void host_failed(struct dial *dial)
 {
-    for (size_t i = 0; i < dial->attempt_count; i++) {
-        drop_attempt(&dial->attempts[i]);
-    }
+    drop_host(dial);
     (void)uv_timer_stop(&dial->stagger);
-    if (dial->lookup != NULL) {
-        dial->lookup->dial = NULL;
-        (void)uv_cancel((uv_req_t *)&dial->lookup->req);
-        dial->lookup = NULL;
-    }
     dial->host_index++;
     if (dial->host_index < dial->host_count) {
         begin_host(dial);
@@ -156,25 +163,30 @@ static void on_deadline(uv_timer_t *timer)
 {
     struct dial *dial = timer->data;
     char text[96];
+    if (dial->lookup_status != 0) {
+        note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index], err_uv_text(dial->lookup_status));
+        host_failed(dial);
+        return;
+    }
     (void)snprintf(text, sizeof text, "no answer within %.3g s", (double)dial->timeout_ms / 1000.0);
     note_failure(dial, ERR_TIMEOUT, dial->hosts[dial->host_index], text);
     host_failed(dial);
 }
 
-static void attempt_failed(struct attempt *attempt, int status)
+/* One address did not work out. */
+static void address_failed(struct dial *dial, const struct sockaddr_storage *address, int status)
 {
-    struct dial *dial = attempt->dial;
     char text[64];
-    note_failure(dial, err_from_uv(status) == ERR_IO ? ERR_CONNECT : err_from_uv(status),
-                 dial_address_text((const struct sockaddr *)&attempt->address, text, sizeof text), err_uv_text(status));
-    drop_attempt(attempt);
-    bool pending = dial->next_attempt < dial->attempt_count;
-    for (size_t i = 0; i < dial->next_attempt && !pending; i++) {
-        pending = dial->attempts[i].started && !dial->attempts[i].over;
+    enum err code = err_from_uv(status);
+    note_failure(dial, code == ERR_IO ? ERR_CONNECT : code,
+                 dial_address_text((const struct sockaddr *)address, text, sizeof text), err_uv_text(status));
+    bool pending = dial->next_address < dial->address_count;
+    for (size_t i = 0; i < dial->next_address && !pending; i++) {
+        pending = dial->attempts[i] != NULL;
     }
     if (!pending) {
         host_failed(dial);
-    } else if (dial->next_attempt < dial->attempt_count) {
+    } else if (dial->next_address < dial->address_count) {
         next_attempt(dial);
     }
 }
@@ -183,17 +195,19 @@ static void on_connect(uv_connect_t *req, int status)
 {
     struct attempt *attempt = req->data;
     struct dial *dial = attempt->dial;
-    if (attempt->over || dial->finished) {
+    if (attempt->over) {
         return;
     }
     if (status != 0) {
-        attempt_failed(attempt, status);
+        drop_attempt(attempt);
+        address_failed(dial, attempt->address, status);
         return;
     }
     dial->won = attempt->tcp;
-    (void)dial_address_text((const struct sockaddr *)&attempt->address, dial->won_address, sizeof dial->won_address);
-    attempt->over = true; /* its handle is the caller's now */
-    dial->handles--;
+    (void)dial_address_text((const struct sockaddr *)attempt->address, dial->won_address, sizeof dial->won_address);
+    dial->attempts[attempt->index] = NULL;
+    dial->handles--; /* its handle is the caller's now */
+    free(attempt);
     finish(dial);
 }
 
@@ -213,29 +227,40 @@ static void on_stagger(uv_timer_t *timer)
     next_attempt(timer->data);
 }
 
+static int begin_attempt(struct dial *dial, size_t index)
+{
+    struct attempt *attempt = calloc(1, sizeof *attempt);
+    uv_tcp_t *tcp = malloc(sizeof *tcp);
+    int status = attempt == NULL || tcp == NULL ? UV_ENOMEM : uv_tcp_init(dial->loop, tcp);
+    if (status != 0) {
+        free(attempt);
+        free(tcp);
+        return status;
+    }
+    *attempt = (struct attempt){.dial = dial, .tcp = tcp, .address = &dial->addresses[index], .index = index};
+    dial->attempts[index] = attempt;
+    dial->handles++;
+    tcp->data = attempt;
+    attempt->req.data = attempt;
+    status = bind_source(dial, tcp, attempt->address->ss_family);
+    if (status == 0) {
+        status = uv_tcp_connect(&attempt->req, tcp, (const struct sockaddr *)attempt->address, on_connect);
+    }
+    if (status != 0) {
+        drop_attempt(attempt);
+    }
+    return status;
+}
+
 static void next_attempt(struct dial *dial)
 {
-    if (dial->finished || dial->next_attempt >= dial->attempt_count) {
+    if (dial->finished || dial->next_address >= dial->address_count) {
         return;
     }
-    struct attempt *attempt = &dial->attempts[dial->next_attempt++];
-    attempt->tcp = malloc(sizeof *attempt->tcp);
-    int status = attempt->tcp == NULL ? UV_ENOMEM : uv_tcp_init(dial->loop, attempt->tcp);
+    size_t index = dial->next_address++;
+    int status = begin_attempt(dial, index);
     if (status != 0) {
-        free(attempt->tcp);
-        attempt_failed(attempt, status);
-        return;
-    }
-    attempt->started = true;
-    dial->handles++;
-    attempt->tcp->data = attempt;
-    attempt->req.data = attempt;
-    status = bind_source(dial, attempt->tcp, attempt->address.ss_family);
-    if (status == 0) {
-        status = uv_tcp_connect(&attempt->req, attempt->tcp, (const struct sockaddr *)&attempt->address, on_connect);
-    }
-    if (status != 0) {
-        attempt_failed(attempt, status);
+        address_failed(dial, &dial->addresses[index], status);
         return;
     }
     (void)uv_timer_start(&dial->stagger, on_stagger, STAGGER_MS, 0);
@@ -243,9 +268,7 @@ static void next_attempt(struct dial *dial)
 
 static void add_address(struct dial *dial, const struct addrinfo *info)
 {
-    struct attempt *attempt = &dial->attempts[dial->attempt_count++];
-    *attempt = (struct attempt){.dial = dial};
-    memcpy(&attempt->address, info->ai_addr, info->ai_addrlen);
+    memcpy(&dial->addresses[dial->address_count++], info->ai_addr, info->ai_addrlen);
 }
 
 static const struct addrinfo *next_of_family(const struct addrinfo *at, int family)
@@ -263,12 +286,12 @@ static void sort_addresses(struct dial *dial, const struct addrinfo *list)
     int second = first == AF_INET6 ? AF_INET : AF_INET6;
     const struct addrinfo *a = next_of_family(list, first);
     const struct addrinfo *b = next_of_family(list, second);
-    while ((a != NULL || b != NULL) && dial->attempt_count < ADDRESSES_MAX) {
+    while ((a != NULL || b != NULL) && dial->address_count < ADDRESSES_MAX) {
         if (a != NULL) {
             add_address(dial, a);
             a = next_of_family(a->ai_next, first);
         }
-        if (b != NULL && dial->attempt_count < ADDRESSES_MAX) {
+        if (b != NULL && dial->address_count < ADDRESSES_MAX) {
             add_address(dial, b);
             b = next_of_family(b->ai_next, second);
         }
@@ -292,7 +315,6 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
         host_failed(dial);
         return;
     }
-    dial->attempt_count = dial->next_attempt = 0;
     sort_addresses(dial, list);
     uv_freeaddrinfo(list);
     if (dial->events.on_resolved != NULL) {
@@ -304,7 +326,6 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
 /* An address needs no resolver, nor a place in its queue behind names whose servers do not answer. */
 static bool use_literal(struct dial *dial)
 {
-    struct attempt *attempt = &dial->attempts[0];
     const char *host = dial->hosts[dial->host_index];
     struct sockaddr_storage address;
     bool v4 = dial->family != 6 && uv_ip4_addr(host, dial->port, (struct sockaddr_in *)&address) == 0;
@@ -312,9 +333,8 @@ static bool use_literal(struct dial *dial)
                 uv_ip6_addr(host, dial->port, (struct sockaddr_in6 *)&address) != 0)) {
         return false;
     }
-    *attempt = (struct attempt){.dial = dial, .address = address};
-    dial->attempt_count = 1;
-    dial->next_attempt = 0;
+    dial->addresses[0] = address;
+    dial->address_count = 1;
     if (dial->events.on_resolved != NULL) {
         dial->events.on_resolved(dial->events.arg);
     }
@@ -327,6 +347,7 @@ static void begin_host(struct dial *dial)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_protocol = IPPROTO_TCP};
     char service[8];
     int status = UV_ENOMEM;
+    dial->lookup_status = 0;
     hints.ai_family = dial->family == 4 ? AF_INET : dial->family == 6 ? AF_INET6 : AF_UNSPEC;
     (void)snprintf(service, sizeof service, "%u", dial->port);
     (void)uv_timer_start(&dial->deadline, on_deadline, dial->timeout_ms, 0);
@@ -337,12 +358,13 @@ static void begin_host(struct dial *dial)
     if (dial->lookup != NULL) {
         dial->lookup->dial = dial;
         dial->lookup->req.data = dial->lookup;
-        status = uv_getaddrinfo(dial->loop, &dial->lookup->req, on_lookup, dial->hosts[dial->host_index], service, &hints);
+        status =
+            uv_getaddrinfo(dial->loop, &dial->lookup->req, on_lookup, dial->hosts[dial->host_index], service, &hints);
     }
-    if (status != 0) { /* told by the deadline timer's next tick, never from inside dial_start */
+    if (status != 0) { /* told by the next tick, never from inside dial_start */
         free(dial->lookup);
         dial->lookup = NULL;
-        dial->timeout_ms = 0;
+        dial->lookup_status = status;
         (void)uv_timer_start(&dial->deadline, on_deadline, 0, 0);
     }
 }
@@ -381,12 +403,25 @@ struct dial *dial_start(uv_loop_t *loop, const struct dial_options *options, con
     return dial;
 }
 
+static void on_won_closed(uv_handle_t *handle)
+{
+    struct dial *dial = handle->data;
+    free(handle);
+    release(dial);
+}
+
 void dial_cancel(struct dial *dial)
 {
-    if (!dial->finished) {
-        dial->why.code = OK;
-        note_failure(dial, ERR_CANCELLED, dial->hosts[dial->host_index < dial->host_count ? dial->host_index : 0],
-                     "given up");
-        finish(dial);
+    if (dial->why.code == ERR_CANCELLED || (dial->finished && dial->won == NULL)) {
+        return;
     }
+    dial->why.code = OK;
+    note_failure(dial, ERR_CANCELLED, dial->hosts[dial->host_index], "given up");
+    if (dial->won != NULL) { /* it has just connected, and nobody was told */
+        dial->won->data = dial;
+        dial->handles++;
+        uv_close((uv_handle_t *)dial->won, on_won_closed);
+        dial->won = NULL;
+    }
+    finish(dial);
 }

@@ -12,8 +12,8 @@
 
 enum {
     INBOUND_BYTES = 256 * 1024,
-    OUT_SOFT_BYTES = 256 * 1024,    /* channel data waits beyond this */
-    OUT_HARD_BYTES = 1024 * 1024    /* beyond this even control messages wait, and input stops */
+    OUT_SOFT_BYTES = 256 * 1024, /* channel data waits beyond this */
+    OUT_HARD_BYTES = 1024 * 1024 /* beyond this even control messages wait, and input stops */
 };
 
 /* A growing buffer of outbound bytes. */
@@ -49,6 +49,14 @@ struct session {
     size_t in_start, in_end;
     bool reading;
     int in_over; /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
+    struct bulk {
+        uv_timer_t timer;
+        uint64_t window_ms;     /* when the current count began */
+        uint64_t not_before_ms; /* after a stall, bulk is not tried again before this */
+        uint64_t backoff_ms;
+        size_t window_bytes;
+        bool on, read_since_tick;
+    } bulk;
     struct outbound out;    /* being filled */
     struct outbound flight; /* being written by write_req */
     bool writing;
@@ -56,7 +64,7 @@ struct session {
     char disconnect_text[256]; /* what the peer said with its DISCONNECT */
 
     struct mux *mux;
-    bool lent;   /* a worker owns ssh, inbound and out */
+    bool lent; /* a worker owns ssh, inbound and out */
     uv_idle_t turn;
     uv_timer_t timer;
     size_t handles;
@@ -71,8 +79,8 @@ struct session {
     uint64_t rekey_at_bytes, last_rekey_ms, rekeys;
     bool was_rekeying;
 
-    bool stopping;     /* a disconnect is on its way out */
-    bool ending;       /* the end is decided, `why` says it */
+    bool stopping; /* a disconnect is on its way out */
+    bool ending;   /* the end is decided, `why` says it */
     bool handles_closing;
     bool closed_told;
     bool free_wanted;
@@ -97,8 +105,7 @@ const struct mux_link *transport_link(void);
 
 /* ---- session.c ---- */
 /* Decides the end of the session; the first reason stays. */
-void session_end(struct session *session, enum err code, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+void session_end(struct session *session, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
 void session_wake(struct session *session);
 /* Goes on with whatever the phase needs, after input came or the session was given back. */
 void session_step(struct session *session);
@@ -108,6 +115,12 @@ void session_step(struct session *session);
 void alive_phase(struct session *session);
 void alive_received(struct session *session);
 /* A disconnect is on its way; the session ends after `ms` even if it cannot leave. */
+/* ---- bulk.c ---- */
+void bulk_init(struct session *session);
+/* Bytes have come: in a stream of many, has the system collect them, so that fewer wake-ups carry more. */
+void bulk_received(struct session *session, size_t bytes);
+void bulk_stop(struct session *session);
+
 void alive_stop_within(struct session *session, uint64_t ms);
 
 /* ---- ssh2_err.c: the one place where libssh2's codes become ours ---- */
@@ -116,8 +129,8 @@ enum err err_from_ssh2(int code);
 const char *ssh2_err_text(LIBSSH2_SESSION *ssh);
 
 /* ---- algorithms.c ---- */
-/* The list to offer: `defaults`, changed by `wanted` as ssh_config(5) says (NULL: unchanged; leading + adds, - removes, ^
- * puts first; else replaces). Heap string, NULL when out of memory. */
+/* The list to offer: `defaults`, changed by `wanted` as ssh_config(5) says (NULL: unchanged; leading + adds, - removes,
+ * ^ puts first; else replaces). Heap string, NULL when out of memory. */
 char *algorithms_apply(const char *defaults, const char *wanted);
 extern const char algorithms_default_kex[];
 extern const char algorithms_default_ciphers[];

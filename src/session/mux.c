@@ -7,7 +7,7 @@
 #include "session/mux_internal.h"
 
 enum {
-    TEXT_MAX = 1024,              /* longest host name or path that a peer may name */
+    TEXT_MAX = 1024,               /* longest host name or path that a peer may name */
     CONTROL_KEEP_BYTES = 16 * 1024 /* a control queue larger than this is given back when empty */
 };
 
@@ -158,8 +158,8 @@ void mux_detach(struct channel *channel, enum slot_use use)
 
 /* ---- opening ---- */
 
-static struct channel *open_begin(struct mux *mux, const char *type, struct wire_writer *packet, channel_open_cb *on_open,
-                                  void *arg)
+static struct channel *open_begin(struct mux *mux, const char *type, struct wire_writer *packet,
+                                  channel_open_cb *on_open, void *arg)
 {
     struct channel *channel = mux_channel_new(mux, CHANNEL_OPENING);
     if (channel == NULL) {
@@ -252,7 +252,8 @@ static char *read_text(struct wire_reader *reader, size_t max_len)
     return text;
 }
 
-/* Reads the part of an offered open that depends on its type. False when the type is unknown or the packet malformed. */
+/* Reads the part of an offered open that depends on its type. False when the type is unknown or the packet malformed.
+ */
 static bool read_offer(struct channel *channel, bool is_tcp, bool is_unix, struct wire_reader *reader)
 {
     if (!is_tcp && !is_unix) {
@@ -376,26 +377,21 @@ static void packet_window(struct mux *mux, struct channel *channel, struct wire_
 
 static void packet_close(struct mux *mux, struct channel *channel, enum slot_use use, uint32_t id)
 {
-    if (use == SLOT_CLOSED) {
+    if (use == SLOT_CLOSED || use == SLOT_ORPHAN) {
         set_slot(mux, id, SLOT_FREE);
-    } else if (channel != NULL && channel->state == CHANNEL_OPEN) {
+    } else if (channel != NULL &&
+               (channel->state == CHANNEL_OPEN || (channel->state == CHANNEL_OPENING && channel->open_answered))) {
         channel->close_received = true;
         channel->eof_received = true;
         mux_send_close(channel);
         mux_detach(channel, SLOT_FREE);
         mux_make_ready(channel);
-    } else if (channel != NULL && channel->state == CHANNEL_OPENING && channel->open_answered) {
-        channel->close_received = channel->eof_received = true; /* closed right after its confirmation */
-        mux_send_close(channel);
-        mux_detach(channel, SLOT_FREE);
     } else if (channel != NULL) { /* closed before it was open: no other answer comes */
         channel->dead = true;
         mux_channel_set_why(channel, channel->state == CHANNEL_OPENING ? ERR_REFUSED : ERR_CLOSED,
                             "closed by the peer before it was open");
         mux_detach(channel, SLOT_FREE);
         mux_make_ready(channel);
-    } else if (use == SLOT_ORPHAN) {
-        set_slot(mux, id, SLOT_FREE);
     }
 }
 
@@ -511,7 +507,8 @@ static void fail_channel(struct mux *mux, struct channel *channel)
 {
     channel->dead = !mux_channel_is_complete(channel);
     if (channel->dead && channel->why == NULL) {
-        mux_channel_set_why(channel, mux->why.code == ERR_CANCELLED ? ERR_CLOSED : mux->why.code, "%s", mux->why.message);
+        mux_channel_set_why(channel, mux->why.code == ERR_CANCELLED ? ERR_CLOSED : mux->why.code, "%s",
+                            mux->why.message);
     }
     if (channel->dead && channel->state != CHANNEL_OFFERED) {
         channel->counted = true;

@@ -1,8 +1,9 @@
-/* The connection layer of one session (RFC 4254): channels with their windows, global requests in one FIFO. Room-internal.
+/* The connection layer of one session (RFC 4254): channels with their windows, global requests in one FIFO.
+ * Room-internal.
  *
  * Packets come in through mux_packet (from inside libssh2, so nothing is called back from there) and leave through the
- * mux_link. Everything owed to owners is delivered in mux_turn. Many opens may be in flight; each channel has its own state,
- * found by its id in one step. */
+ * mux_link. Everything owed to owners is delivered in mux_turn. Many opens may be in flight; each channel has its own
+ * state, found by its id in one step. */
 #ifndef HOLDFAST_SESSION_MUX_H
 #define HOLDFAST_SESSION_MUX_H
 
@@ -19,7 +20,8 @@ struct mux;
 struct mux_link {
     /* Sends one packet, taking all of it. False: the session is broken (it ends by itself). */
     bool (*send)(void *arg, const uint8_t *head, size_t head_len, const uint8_t *body, size_t body_len);
-    /* How many bytes of channel data may be sent now: 0 during a key exchange or while the outbound buffer is over its mark. */
+    /* How many bytes of channel data may be sent now: 0 during a key exchange or while the outbound buffer is over its
+     * mark. */
     size_t (*data_room)(void *arg);
     /* Whether control messages may be sent now (not during a key exchange, not over the hard mark). */
     bool (*control_room)(void *arg);
@@ -45,8 +47,8 @@ void mux_packet(struct mux *mux, uint8_t *packet, size_t len);
 bool mux_turn(struct mux *mux);
 /* The session is dead: every open, reply and channel fails with `why` at the next mux_turn. */
 void mux_fail(struct mux *mux, const struct err_info *why);
-/* After mux_fail: every owner has been told. A channel whose data is all here but not yet read, or whose offer is not yet
- * answered, may outlive that; mux_channel_count says when all are gone. */
+/* After mux_fail: every owner has been told. A channel whose data is all here but not yet read, or whose offer is not
+ * yet answered, may outlive that; mux_channel_count says when all are gone. */
 bool mux_is_idle(const struct mux *mux);
 size_t mux_channel_count(const struct mux *mux);
 /* Bytes of control messages that wait; the session stops its input beyond a mark. */

@@ -8,8 +8,8 @@
 #include "session/mux_internal.h"
 
 enum {
-    INPUT_BUFS = 32,               /* packets offered in one on_input */
-    TURN_BYTES = 1024 * 1024,      /* what one channel may deliver before the others have their turn */
+    INPUT_BUFS = 32,          /* packets offered in one on_input */
+    TURN_BYTES = 1024 * 1024, /* what one channel may deliver before the others have their turn */
     DATA_HEAD_BYTES = 9
 };
 
@@ -139,7 +139,7 @@ bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_read
 static void consume(struct channel *channel, size_t bytes)
 {
     channel->consumed += (uint32_t)bytes;
-    while (bytes > 0) {
+    while (bytes > 0 && channel->in_head != NULL) {
         struct inbound *in = channel->in_head;
         size_t part = in->end - in->offset;
         if (part > bytes) {
@@ -370,12 +370,19 @@ static void channel_close(struct stream *stream)
     mux_make_ready(channel);
 }
 
+static size_t channel_unsent(const struct stream *stream)
+{
+    (void)stream;
+    return 0; /* what the channel takes is the transport's */
+}
+
 static const struct stream_ops channel_ops = {
     .write = channel_write,
     .end = channel_end,
     .resume = channel_resume,
     .freeze = channel_freeze,
     .close = channel_close,
+    .unsent = channel_unsent,
     .abort = channel_close, /* SSH has no reset: an abort is an immediate CLOSE */
 };
 

@@ -122,8 +122,7 @@ void mux_channel_free(struct channel *channel);
 void mux_channel_turn(struct channel *channel);
 /* The owner may write again, if it wanted to. */
 void mux_channel_writable(struct channel *channel);
-void mux_channel_set_why(struct channel *channel, enum err code, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+void mux_channel_set_why(struct channel *channel, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
 /* The channel side of packets; `reader` stands after the recipient's id. True when `packet` was kept. */
 bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_reader *reader);
 void mux_send_close(struct channel *channel);

@@ -1,4 +1,5 @@
-/* Global requests: RFC 4254 section 4. Replies carry no name, so all that we ask is matched in the order it was sent. */
+/* Global requests: RFC 4254 section 4. Replies carry no name, so all that we ask is matched in the order it was sent.
+ */
 #include <stdlib.h>
 
 #include "session/mux_internal.h"
@@ -7,7 +8,8 @@ static void request_add(struct mux *mux, session_reply_cb *on_reply, void *arg)
 {
     struct request *request = calloc(1, sizeof *request);
     if (request == NULL) {
-        mux->link.violation(mux->link.arg, "out of memory"); /* without its place in the order no reply can be told apart */
+        mux->link.violation(mux->link.arg,
+                            "out of memory"); /* without its place in the order no reply can be told apart */
         return;
     }
     request->on_reply = on_reply;

@@ -11,8 +11,8 @@
 
 enum { TURN_PASSES = 16, NOTSENT_LOWAT_BYTES = 128 * 1024 };
 
-/* A session whose spec names no limit changes its keys after this much: RFC 4253 section 9 advises to, and a 32-bit count of
- * packets must not come round. */
+/* A session whose spec names no limit changes its keys after this much: RFC 4253 section 9 advises to, and a 32-bit
+ * count of packets must not come round. */
 static const uint64_t REKEY_DEFAULT_BYTES = 16ULL << 30;
 
 static void advance_end(struct session *session);
@@ -51,8 +51,9 @@ static void give_back(void *arg)
 
 static void ready(struct session *session)
 {
-    session->rekey_at_bytes = session->bytes_in + session->bytes_out +
-                              (session->spec.rekey_limit_bytes != 0 ? session->spec.rekey_limit_bytes : REKEY_DEFAULT_BYTES);
+    session->rekey_at_bytes =
+        session->bytes_in + session->bytes_out +
+        (session->spec.rekey_limit_bytes != 0 ? session->spec.rekey_limit_bytes : REKEY_DEFAULT_BYTES);
     session->last_rekey_ms = uv_now(session->loop);
     set_phase(session, SESSION_READY);
     session_wake(session);
@@ -72,7 +73,8 @@ static void on_auth_done(void *arg, enum err result, const struct err_info *why)
     } else if (result == OK) {
         ready(session);
     } else if (result == ERR_CLOSED && session->disconnect_text[0] != '\0') {
-        session_end(session, ERR_CLOSED, "the peer disconnected while we asked to be let in: %s", session->disconnect_text);
+        session_end(session, ERR_CLOSED, "the peer disconnected while we asked to be let in: %s",
+                    session->disconnect_text);
     } else {
         session_end(session, result, "%s", reason.message);
     }
@@ -82,7 +84,11 @@ static void begin_auth(struct session *session)
 {
     const struct auth_hooks hooks = {.lend = lend, .give_back = give_back, .done = on_auth_done, .arg = session};
     set_phase(session, SESSION_AUTHENTICATING);
-    session->auth = auth_new(session->loop, session->ssh, &session->spec, session->interactive, session->log_name, &hooks);
+    if (session->ending) {
+        return; /* stopped from inside on_phase: nobody would feed an authentication any more */
+    }
+    session->auth =
+        auth_new(session->loop, session->ssh, &session->spec, session->interactive, session->log_name, &hooks);
     if (session->auth == NULL) {
         session_end(session, ERR_MEMORY, "out of memory");
         return;
@@ -123,12 +129,12 @@ static void check_host_key(struct session *session)
         return;
     }
     session->facts_host_key = strdup(host_key_text((const uint8_t *)key, len, text, sizeof text));
-    log_debug(session->log_name, "%s: %s; kex %s, cipher %s", session->address, libssh2_session_banner_get(session->ssh),
-              libssh2_session_methods(session->ssh, LIBSSH2_METHOD_KEX),
+    log_debug(session->log_name, "%s: %s; kex %s, cipher %s", session->address,
+              libssh2_session_banner_get(session->ssh), libssh2_session_methods(session->ssh, LIBSSH2_METHOD_KEX),
               libssh2_session_methods(session->ssh, LIBSSH2_METHOD_CRYPT_CS));
-    session->key_check = host_key_check_start(session->loop, &session->spec, session->hostname, session->spec.port,
-                                              (const uint8_t *)key, len, session->interactive, session->log_name,
-                                              on_key_checked, session);
+    session->key_check =
+        host_key_check_start(session->loop, &session->spec, session->hostname, session->spec.port, (const uint8_t *)key,
+                             len, session->interactive, session->log_name, on_key_checked, session);
     if (session->key_check == NULL) {
         session_end(session, ERR_MEMORY, "out of memory");
     }
@@ -140,13 +146,17 @@ static void end_handshake(struct session *session, int code)
     if (session->disconnect_text[0] != '\0') {
         session_end(session, ERR_CLOSED, "the peer disconnected during the key exchange: %s", session->disconnect_text);
     } else if (banner == NULL && (session->in_over != 0 || code == LIBSSH2_ERROR_BANNER_RECV)) {
-        session_end(session, ERR_CLOSED, "%s ended the connection before any SSH greeting (a sshd at its limit, MaxStartups or "
-                    "PerSourcePenalties, does so, and a port that is no sshd)", session->address);
+        session_end(session, ERR_CLOSED,
+                    "%s ended the connection before any SSH greeting (a sshd at its limit, MaxStartups or "
+                    "PerSourcePenalties, does so, and a port that is no sshd)",
+                    session->address);
     } else if (session->in_over != 0) {
         session_end(session, ERR_CLOSED, "the peer closed the connection during the key exchange");
     } else if (code == LIBSSH2_ERROR_KEX_FAILURE || code == LIBSSH2_ERROR_METHOD_NONE) {
-        session_end(session, ERR_PROTOCOL, "no algorithm in common with %s: %s; see -o KexAlgorithms, Ciphers, MACs, "
-                    "HostKeyAlgorithms", banner != NULL ? banner : "the peer", ssh2_err_text(session->ssh));
+        session_end(session, ERR_PROTOCOL,
+                    "no algorithm in common with %s: %s; see -o KexAlgorithms, Ciphers, MACs, "
+                    "HostKeyAlgorithms",
+                    banner != NULL ? banner : "the peer", ssh2_err_text(session->ssh));
     } else {
         session_end(session, err_from_ssh2(code), "key exchange failed: %s", ssh2_err_text(session->ssh));
     }
@@ -181,8 +191,9 @@ static void maybe_rekey(struct session *session)
         session->rekey_at_bytes =
             total + (session->spec.rekey_limit_bytes != 0 ? session->spec.rekey_limit_bytes : REKEY_DEFAULT_BYTES);
     }
-    if (!rekeying && (total >= session->rekey_at_bytes ||
-                      (session->spec.rekey_limit_ms != 0 && now - session->last_rekey_ms >= session->spec.rekey_limit_ms))) {
+    if (!rekeying &&
+        (total >= session->rekey_at_bytes ||
+         (session->spec.rekey_limit_ms != 0 && now - session->last_rekey_ms >= session->spec.rekey_limit_ms))) {
         int code = libssh2_session_rekey(session->ssh);
         rekeying = true;
         if (code != 0 && code != LIBSSH2_ERROR_EAGAIN) {
@@ -335,6 +346,7 @@ static void advance_end(struct session *session)
         session->handles_closing = true;
         uv_close((uv_handle_t *)&session->turn, on_handle_closed);
         uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+        uv_close((uv_handle_t *)&session->bulk.timer, on_handle_closed);
     }
 }
 
@@ -351,6 +363,7 @@ void session_end(struct session *session, enum err code, const char *format, ...
     (void)err_set(&session->why, code, "%s", message);
     session->ending = true;
     (void)uv_timer_stop(&session->timer);
+    bulk_stop(session);
     if (session->dial != NULL) {
         dial_cancel(session->dial);
     }
@@ -449,6 +462,7 @@ struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool 
     (void)uv_timer_init(loop, &session->timer);
     session->turn.data = session->timer.data = session;
     session->handles = 2;
+    bulk_init(session);
     return session;
 }
 
@@ -467,6 +481,8 @@ void session_start(struct session *session)
     session->dial = dial_start(session->loop, &options, &events);
     if (session->dial == NULL) {
         session_end(session, ERR_MEMORY, "out of memory");
+    } else if (session->ending) { /* stopped from inside on_phase, which came before we had the dial */
+        dial_cancel(session->dial);
     }
 }
 
@@ -482,7 +498,14 @@ void session_stop(struct session *session, uint64_t flush_ms)
         session_end(session, ERR_CANCELLED, "stopped");
         return;
     }
-    (void)mux_turn(session->mux);
+    if (!session->in_turn) { /* a turn that is under way delivers by itself, and must not be entered twice */
+        session->in_turn = true;
+        (void)mux_turn(session->mux);
+        session->in_turn = false;
+        if (session->ending) {
+            return;
+        }
+    }
     session->stopping = true;
     (void)libssh2_session_disconnect(session->ssh, "stopped");
     transport_flush(session);
@@ -498,10 +521,11 @@ void session_free(struct session *session)
     session->free_wanted = true;
     if (session->closed_told) {
         session_wake(session); /* its turn closes the handles; never inside on_closed */
-    } else { /* never started */
+    } else {                   /* never started */
         session->ending = session->closed_told = session->handles_closing = true;
         uv_close((uv_handle_t *)&session->turn, on_handle_closed);
         uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+        uv_close((uv_handle_t *)&session->bulk.timer, on_handle_closed);
     }
 }
 
@@ -525,7 +549,8 @@ void session_get_facts(const struct session *session, struct session_facts *out)
 
 /* ---- what the mux does for the rooms above ---- */
 
-void session_listen(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply, void *arg)
+void session_listen(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply,
+                    void *arg)
 {
     mux_forward_request(session->mux, "tcpip-forward", bind_host, true, port, on_reply, arg);
 }
@@ -535,7 +560,8 @@ void session_listen_unix(struct session *session, const char *path, session_repl
     mux_forward_request(session->mux, "streamlocal-forward@openssh.com", path, false, 0, on_reply, arg);
 }
 
-void session_unlisten(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply, void *arg)
+void session_unlisten(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply,
+                      void *arg)
 {
     mux_forward_request(session->mux, "cancel-tcpip-forward", bind_host, true, port, on_reply, arg);
 }

@@ -1,5 +1,5 @@
-/* One SSH session over one TCP connection: dial, key exchange, host key, authentication, channels. This room is the only
- * one that includes libssh2.h. All calls and callbacks on the loop's thread. */
+/* One SSH session over one TCP connection: dial, key exchange, host key, authentication, channels. This room is the
+ * only one that includes libssh2.h. All calls and callbacks on the loop's thread. */
 #ifndef HOLDFAST_SESSION_SESSION_H
 #define HOLDFAST_SESSION_SESSION_H
 
@@ -25,7 +25,7 @@ enum session_phase {
 /* A connection that the peer offers (forwarded-tcpip, forwarded-streamlocal@openssh.com). Answer with exactly one of
  * channel_accept and channel_reject, now or later. Strings live until then. */
 struct channel_offer {
-    const char *listen_host;     /* as we asked for it; or the socket path */
+    const char *listen_host; /* as we asked for it; or the socket path */
     uint16_t listen_port;
     const char *originator_host;
     uint16_t originator_port;
@@ -43,18 +43,19 @@ struct session_events {
 
 /* The facts of a session for logs and status. Strings owned by the session. */
 struct session_facts {
-    const char *address;   /* "192.168.1.3:22" */
+    const char *address; /* "192.168.1.3:22" */
     const char *banner;
     const char *kex;
     const char *cipher;
     const char *mac;
-    const char *host_key;  /* "ssh-ed25519 SHA256:..." */
+    const char *host_key; /* "ssh-ed25519 SHA256:..." */
     uint64_t bytes_in, bytes_out;
-    int64_t rtt_ms;        /* of the last keepalive; -1 unknown */
+    int64_t rtt_ms; /* of the last keepalive; -1 unknown */
     uint64_t rekeys;
 };
 
-/* `interactive`: prompts on the terminal are allowed. `log_name` is the tunnel's name for the log. NULL: out of memory. */
+/* `interactive`: prompts on the terminal are allowed. `log_name` is the tunnel's name for the log. NULL: out of memory.
+ */
 struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool interactive, const char *log_name,
                             const struct session_events *events);
 void session_start(struct session *session);
@@ -64,17 +65,20 @@ void session_stop(struct session *session, uint64_t flush_ms);
 void session_free(struct session *session);
 void session_get_facts(const struct session *session, struct session_facts *out);
 
-/* Global requests (RFC 4254 section 7). `on_reply` comes exactly once: OK, ERR_REFUSED, or ERR_CLOSED when the session ends
- * first. `bound_port` is the port the peer allocated for 0. */
+/* Global requests (RFC 4254 section 7). `on_reply` comes exactly once: OK, ERR_REFUSED, or ERR_CLOSED when the session
+ * ends first. `bound_port` is the port the peer allocated for 0. */
 typedef void session_reply_cb(void *arg, enum err result, uint16_t bound_port);
-void session_listen(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply, void *arg);
+void session_listen(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply,
+                    void *arg);
 void session_listen_unix(struct session *session, const char *path, session_reply_cb *on_reply, void *arg);
 /* `on_reply` may be NULL. */
-void session_unlisten(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply, void *arg);
+void session_unlisten(struct session *session, const char *bind_host, uint16_t port, session_reply_cb *on_reply,
+                      void *arg);
 void session_unlisten_unix(struct session *session, const char *path, session_reply_cb *on_reply, void *arg);
 
-/* Opens a channel to `host`:`port` at the peer's side. The channel is a stream (channel_stream) once `on_open` came with OK;
- * with an error the channel is gone after the callback. channel_cancel_open gives up earlier; on_open then comes with ERR_CANCELLED. */
+/* Opens a channel to `host`:`port` at the peer's side. The channel is a stream (channel_stream) once `on_open` came
+ * with OK; with an error the channel is gone after the callback. channel_cancel_open gives up earlier; on_open then
+ * comes with ERR_CANCELLED. */
 typedef void channel_open_cb(void *arg, struct channel *channel, enum err result, const struct err_info *why);
 struct channel *session_open_tcp(struct session *session, const char *host, uint16_t port, const char *originator_host,
                                  uint16_t originator_port, channel_open_cb *on_open, void *arg);

@@ -1,5 +1,5 @@
-/* What is wanted of one SSH session: plain data, filled by config/ from YAML or flags, read by session/. All strings are
- * heap memory owned by the struct (NULL means unset). Names follow ssh_config(5). */
+/* What is wanted of one SSH session: plain data, filled by config/ from YAML or flags, read by session/. All strings
+ * are heap memory owned by the struct (NULL means unset). Names follow ssh_config(5). */
 #ifndef HOLDFAST_SESSION_SPEC_H
 #define HOLDFAST_SESSION_SPEC_H
 
@@ -22,33 +22,34 @@ struct string_list {
 };
 
 struct host_spec {
-    char *name;                     /* as the user wrote it: alias for messages */
-    struct string_list hostnames;   /* addresses or names, tried in order; never empty */
-    uint16_t port;                  /* 22 */
-    char *user;                     /* never NULL after config/ has completed it */
-    struct string_list identity_files; /* private key files, absolute paths, in order */
-    bool identity_files_are_default;   /* true: nobody asked for these; missing ones are skipped silently */
-    bool identities_only;           /* offer only these files' keys, even when the agent has more */
-    char *identity_agent;           /* agent socket; NULL: $SSH_AUTH_SOCK; "none": no agent */
+    char *name;                           /* as the user wrote it: alias for messages */
+    struct string_list hostnames;         /* addresses or names, tried in order; never empty */
+    uint16_t port;                        /* 22 */
+    char *user;                           /* never NULL after config/ has completed it */
+    struct string_list identity_files;    /* private key files, absolute paths, in order */
+    bool identity_files_are_default;      /* true: nobody asked for these; missing ones are skipped silently */
+    bool identities_only;                 /* offer only these files' keys, even when the agent has more */
+    char *identity_agent;                 /* agent socket; NULL: $SSH_AUTH_SOCK; "none": no agent */
     struct string_list known_hosts_files; /* absolute; the first is the one written to */
     enum host_key_policy strict_host_key_checking;
-    char *host_key_alias;           /* name to look up in known_hosts instead */
+    char *host_key_alias; /* name to look up in known_hosts instead */
     bool hash_known_hosts;
-    int address_family;             /* 0 any, 4, 6 */
-    char *bind_address;             /* source address of the connection, or NULL */
-    uint64_t connect_timeout_ms;    /* whole of TCP connect, per attempt; 10000. Also the limit for banner..authentication */
+    int address_family; /* 0 any, 4, 6 */
+    char *bind_address; /* source address of the connection, or NULL */
+    uint64_t
+        connect_timeout_ms; /* whole of TCP connect, per attempt; 10000. Also the limit for banner..authentication */
     uint64_t server_alive_interval_ms; /* 15000; 0: off */
     unsigned server_alive_count_max;   /* 3 */
-    bool tcp_keepalive;             /* true */
-    bool compression;               /* false */
-    bool batch_mode;                /* never prompt */
-    bool password_authentication;   /* true: keyboard passwords may be asked at a terminal in the one-line form */
-    char *ciphers;                  /* comma lists as ssh takes them, incl. leading + - ^; NULL: our defaults */
+    bool tcp_keepalive;                /* true */
+    bool compression;                  /* false */
+    bool batch_mode;                   /* never prompt */
+    bool password_authentication;      /* true: keyboard passwords may be asked at a terminal in the one-line form */
+    char *ciphers;                     /* comma lists as ssh takes them, incl. leading + - ^; NULL: our defaults */
     char *macs;
     char *kex_algorithms;
     char *host_key_algorithms;
-    uint64_t rekey_limit_bytes;     /* 0: default */
-    uint64_t rekey_limit_ms;        /* 0: none */
+    uint64_t rekey_limit_bytes; /* 0: default */
+    uint64_t rekey_limit_ms;    /* 0: none */
 };
 
 /* Deep copy, and freeing of what the struct owns (not the struct). host_spec_init sets the defaults above. */

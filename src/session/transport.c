@@ -115,8 +115,10 @@ static enum err set_methods(struct session *session, struct err_info *info)
         if (code == OK && methods[i].list == NULL) {
             code = err_set(info, ERR_MEMORY, "out of memory");
         } else if (code == OK && libssh2_session_method_pref(session->ssh, methods[i].kind, methods[i].list) != 0) {
-            code = err_set(info, ERR_DEFINITION, "none of the %s algorithms '%s' is one that holdfast has; remove the option to "
-                           "take the defaults", methods[i].what, methods[i].list);
+            code = err_set(info, ERR_DEFINITION,
+                           "none of the %s algorithms '%s' is one that holdfast has; remove the option to "
+                           "take the defaults",
+                           methods[i].what, methods[i].list);
         }
         free(methods[i].list);
     }
@@ -186,10 +188,12 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         session->in_end += (size_t)nread;
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
+        bulk_received(session, (size_t)nread);
     } else {
         session->in_over = (int)nread;
     }
-    /* Stopping and starting costs two system calls, so only a full buffer or an end stops it; a turn starts it again. */
+    /* Stopping and starting costs two system calls, so only a full buffer or an end stops it; a turn starts it again.
+     */
     if (nread < 0 || session->in_end == INBOUND_BYTES) {
         transport_stop_reading(session);
     }

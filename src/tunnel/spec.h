@@ -6,16 +6,16 @@
 #include "session/spec.h"
 
 struct tunnel_spec {
-    char *name;                 /* the key under `tunnels:`; in the one-line form the host as written */
+    char *name; /* the key under `tunnels:`; in the one-line form the host as written */
     struct host_spec host;
     struct forward_spec *forwards; /* never empty for `run`; may be empty in the one-line form (-N alone) */
     size_t forward_count;
-    uint64_t backoff_first_ms;  /* 500 */
-    uint64_t backoff_max_ms;    /* 60000 */
+    uint64_t backoff_first_ms;    /* 500 */
+    uint64_t backoff_max_ms;      /* 60000 */
     bool exit_on_forward_failure; /* -o ExitOnForwardFailure=yes */
-    bool once;                  /* --once: never reconnect */
-    bool one_line;              /* from flags: a first attempt that can never succeed ends it; prompts allowed */
-    char *where;                /* "FILE:LINE:COL" of the definition, or "command line" */
+    bool once;                    /* --once: never reconnect */
+    bool one_line;                /* from flags: a first attempt that can never succeed ends it; prompts allowed */
+    char *where;                  /* "FILE:LINE:COL" of the definition, or "command line" */
 };
 
 void tunnel_spec_init(struct tunnel_spec *spec);

@@ -28,7 +28,7 @@ struct tunnel {
     struct session *session;
     bool session_ready;
     struct forward_slot *slots;
-    size_t forward_count; /* slots that hold a forward: 0 before tunnel_start */
+    size_t forward_count;  /* slots that hold a forward: 0 before tunnel_start */
     size_t forwards_alive; /* forwards that have not told on_stopped */
     struct backoff backoff;
     uv_timer_t retry_timer, forward_timer, stop_timer;
@@ -47,7 +47,8 @@ static void begin_attempt(struct tunnel *tunnel);
 static enum log_level state_level(const struct tunnel *tunnel, enum tunnel_state state)
 {
     switch (state) {
-    case TUNNEL_FAILED: return tunnel->spec.one_line ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR; /* it is the program's last word */
+    case TUNNEL_FAILED:
+        return tunnel->spec.one_line ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR; /* it is the program's last word */
     case TUNNEL_WAITING:
     case TUNNEL_DEGRADED: return LOG_LEVEL_WARNING;
     default: return LOG_LEVEL_INFO;
@@ -62,8 +63,8 @@ static void apply(struct tunnel *tunnel, enum tunnel_event event, const char *de
         return;
     }
     tunnel->state = state;
-    log_line(state_level(tunnel, state), tunnel->spec.name, "%s (was %s)%s%s%s%s", tunnel_state_name(state), tunnel_state_name(old),
-             detail != NULL ? ": " : "", detail != NULL ? detail : "", why != NULL ? ": " : "",
+    log_line(state_level(tunnel, state), tunnel->spec.name, "%s (was %s)%s%s%s%s", tunnel_state_name(state),
+             tunnel_state_name(old), detail != NULL ? ": " : "", detail != NULL ? detail : "", why != NULL ? ": " : "",
              why != NULL ? why->message : "");
     if (tunnel->events.on_state != NULL) {
         tunnel->events.on_state(tunnel->events.arg, tunnel, state, why);
@@ -223,8 +224,8 @@ static void on_forward_change(void *arg, struct forward *forward)
             uint64_t delay = backoff_next_ms(&slot->backoff, &outcome);
             slot->retry_at_ms = uv_now(tunnel->loop) + delay + 1;
             log_warning(tunnel->spec.name, "%s: %s; next try in %s",
-                        forward_spec_text(forward_get_spec(forward), 0, text, sizeof text), forward_error(forward)->message,
-                        duration_text(delay, wait, sizeof wait));
+                        forward_spec_text(forward_get_spec(forward), 0, text, sizeof text),
+                        forward_error(forward)->message, duration_text(delay, wait, sizeof wait));
         }
     }
     arm_forward_timer(tunnel);

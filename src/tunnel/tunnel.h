@@ -1,5 +1,5 @@
-/* One tunnel: one SSH session to one host, its forwards, and the state machine that brings them back (DESIGN section 7).
- * All calls on the loop's thread. */
+/* One tunnel: one SSH session to one host, its forwards, and the state machine that brings them back (DESIGN section
+ * 7). All calls on the loop's thread. */
 #ifndef HOLDFAST_TUNNEL_TUNNEL_H
 #define HOLDFAST_TUNNEL_TUNNEL_H
 

@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "config/yaml_tree.h"
+#include "platform/platform.h"
 
 static const char path[] = "test_config.yaml.tmp";
 
@@ -52,7 +53,7 @@ static void every_word_arrives(void **state)
          "  t:\n    host: h\n    forwards:\n"
          "      - {local: 1, to: 'x:2', hold: 1m}\n"
          "      - {local: 2, to: 'x:2', gateway_ports: no}\n"
-         "      - {remote: 0, to: ./sock}\n"
+         "      - {remote: 0, to: 'x:3'}\n"
          "    backoff: {first: 10ms, max: 1h}\n",
          &config);
     assert_int_equal(config.tunnel_count, 1);
@@ -101,8 +102,30 @@ static void every_word_arrives(void **state)
     assert_int_equal(tunnel->forwards[1].hold_ms, 10000);
     assert_false(tunnel->forwards[2].gateway_ports);
     assert_true(tunnel->forwards[2].stream_local_bind_unlink);
-    assert_true(strlen(tunnel->forwards[2].to.path) > strlen("./sock"));
     config_deinit(&config);
+}
+
+static void sockets_of_ours_lie_beside_the_file(void **state)
+{
+    static const char text[] = "tunnels:\n  t:\n    host: h\n    forwards: [{remote: 0, to: ./sock}]\n";
+    const char *paths[] = {path};
+    struct config config;
+    struct config_errors errors;
+    (void)state;
+    if (platform_has_local_sockets()) {
+        load(text, &config);
+        assert_true(strlen(config.tunnels[0].forwards[0].to.path) > strlen("./sock"));
+        config_deinit(&config);
+        return;
+    }
+    write_file(text);
+    assert_int_equal(config_load(paths, 1, &config, &errors), ERR_DEFINITION);
+    assert_int_equal(errors.count, 1);
+    assert_string_equal(errors.lines[0],
+                        "test_config.yaml.tmp:4:32: tunnels.t.forwards[0].to: './sock' would be a socket "
+                        "on this machine, which on Windows is not in this version; use a port");
+    config_errors_deinit(&errors);
+    (void)remove(path);
 }
 
 static void nothing_said_is_our_default(void **state)
@@ -162,9 +185,8 @@ static void trees_know_their_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_word_arrives),
-        cmocka_unit_test(nothing_said_is_our_default),
-        cmocka_unit_test(an_error_leaves_nothing),
+        cmocka_unit_test(every_word_arrives),          cmocka_unit_test(sockets_of_ours_lie_beside_the_file),
+        cmocka_unit_test(nothing_said_is_our_default), cmocka_unit_test(an_error_leaves_nothing),
         cmocka_unit_test(trees_know_their_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,7 +135,7 @@ static void what_is_skipped_is_told(void **state)
 
 static void forwards_add_to_those_of_the_flags(void **state)
 {
-    static const char text[] = "LocalForward 81 a:81\nRemoteForward [::1]:0 b:82\nLocalForward /run/x /run/y\n";
+    static const char text[] = "LocalForward 81 a:81\nRemoteForward [::1]:0 b:82\nLocalForward 83 /run/y\n";
     struct ssh_options options;
     (void)state;
     ssh_options_init(&options);

@@ -42,6 +42,16 @@ char *platform_ssh_dir(void)
     return in_home(".ssh");
 }
 
+char *platform_system_ssh_dir(void)
+{
+    return strdup("/etc/ssh");
+}
+
+const char *platform_null_device(void)
+{
+    return "/dev/null";
+}
+
 char *platform_default_definitions(void)
 {
     return place("XDG_CONFIG_HOME", "/etc/holdfast", ".config/holdfast");

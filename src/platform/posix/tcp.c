@@ -36,3 +36,17 @@ void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes)
     (void)bytes;
 #endif
 }
+
+bool platform_tcp_receive_lowat(const uv_tcp_t *tcp, unsigned bytes)
+{
+#ifdef __linux__
+    int value = (int)bytes;
+    uv_os_fd_t fd;
+    return uv_fileno((const uv_handle_t *)tcp, &fd) == 0 &&
+           setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value) == 0;
+#else
+    (void)tcp; /* elsewhere poll does not heed it */
+    (void)bytes;
+    return false;
+#endif
+}

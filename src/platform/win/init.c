@@ -31,6 +31,11 @@ void platform_init(void)
     (void)SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOOPENFILEERRORBOX);
 }
 
+bool platform_has_local_sockets(void)
+{
+    return false;
+}
+
 unsigned long platform_descriptor_limit(void)
 {
     return 0; /* handles are bounded by memory alone */

@@ -45,6 +45,16 @@ char *platform_ssh_dir(void)
     return join(platform_home_dir(), ".ssh");
 }
 
+char *platform_system_ssh_dir(void)
+{
+    return join(win_environment(L"ProgramData"), "ssh");
+}
+
+const char *platform_null_device(void)
+{
+    return "NUL";
+}
+
 char *platform_default_definitions(void)
 {
     return join(win_environment(is_service() ? L"ProgramData" : L"APPDATA"), "holdfast");
@@ -91,11 +101,28 @@ bool platform_path_is_absolute(const char *path)
     return (is_letter && path[1] == ':' && is_separator(path[2])) || (is_separator(path[0]) && is_separator(path[1]));
 }
 
+/* "C:" + "\a" for a path from the root of the drive that `dir` is on. */
+static char *on_drive_of(const char *dir, const char *path)
+{
+    char drive[3] = {0};
+    if (dir != NULL && dir[0] != 0 && dir[1] == ':')
+        memcpy(drive, dir, 2);
+    size_t cap_bytes = sizeof drive + strlen(path);
+    char *whole = malloc(cap_bytes);
+    if (whole != NULL)
+        (void)snprintf(whole, cap_bytes, "%s%s", drive, path);
+    return whole;
+}
+
 char *platform_path_resolve(const char *dir, const char *path)
 {
+    if (strcmp(path, "/dev/null") == 0 || _stricmp(path, "NUL") == 0)
+        return _strdup(platform_null_device()); /* the first is in many an ssh line, and no folder here */
     if (path[0] == '~' && (path[1] == 0 || is_separator(path[1])))
         return path[1] == 0 ? platform_home_dir() : join(platform_home_dir(), path + 2);
     if (platform_path_is_absolute(path) || dir == NULL || dir[0] == 0)
         return _strdup(path);
+    if (is_separator(path[0]))
+        return on_drive_of(dir, path);
     return join(_strdup(dir), path);
 }

@@ -21,3 +21,10 @@ void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes)
     (void)tcp; /* Windows has no such option; it sizes its send buffer by the path itself */
     (void)bytes;
 }
+
+bool platform_tcp_receive_lowat(const uv_tcp_t *tcp, unsigned bytes)
+{
+    (void)tcp; /* Windows has no such option */
+    (void)bytes;
+    return false;
+}

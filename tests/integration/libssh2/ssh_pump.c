@@ -4,10 +4,11 @@
 //   ssh_pump PORT USER KEY CIPHER MAC MODE BYTES [SLICE]
 //
 // MODE  echo: `cat` on the peer, BYTES there and back; send: BYTES into `cat >/dev/null`; receive: BYTES of /dev/zero.
-// SLICE the RECV callback serves at most so many bytes at a time, and -EAGAIN in between: every packet arrives in pieces.
+// SLICE the RECV callback serves at most so many bytes at a time, and -EAGAIN in between: every packet arrives in
+// pieces.
 //       With 0 (the default) it serves what it has.
-// Standard output, one line: sent, received, equal (echo: what came back is what went), evp (calls of EVP_Cipher for data),
-// cpu_ms (user + system), wall_ms. Exit code 0 when all of it arrived. Needs -Wl,--wrap=EVP_Cipher.
+// Standard output, one line: sent, received, equal (echo: what came back is what went), evp (calls of EVP_Cipher for
+// data), cpu_ms (user + system), wall_ms. Exit code 0 when all of it arrived. Needs -Wl,--wrap=EVP_Cipher.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +51,8 @@ int __wrap_EVP_Cipher(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned ch
 
 int __wrap_EVP_Cipher(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in, unsigned int len)
 {
-    if (out != NULL && len > 0) evp_calls++;
+    if (out != NULL && len > 0)
+        evp_calls++;
     return __real_EVP_Cipher(ctx, out, in, len);
 }
 
@@ -63,36 +65,42 @@ static void fail(const char *what)
 static ssize_t wire_send(libssh2_socket_t fd, const void *data, size_t size, int flags, void **abstract)
 {
     struct wire *wire = *abstract;
-    (void) fd;
-    (void) flags;
+    (void)fd;
+    (void)flags;
     if (wire->out.tail + size > BUFFER_CAP_BYTES) {
         memmove(wire->out.data, wire->out.data + wire->out.head, wire->out.tail - wire->out.head);
         wire->out.tail -= wire->out.head;
         wire->out.head = 0;
-        if (wire->out.tail + size > BUFFER_CAP_BYTES) fail("outbound buffer full");
+        if (wire->out.tail + size > BUFFER_CAP_BYTES)
+            fail("outbound buffer full");
     }
     memcpy(wire->out.data + wire->out.tail, data, size);
     wire->out.tail += size;
-    return (ssize_t) size;
+    return (ssize_t)size;
 }
 
 static ssize_t wire_recv(libssh2_socket_t fd, void *data, size_t size, int flags, void **abstract)
 {
     struct wire *wire = *abstract;
     size_t have = wire->in.tail - wire->in.head;
-    (void) fd;
-    (void) flags;
-    if (have == 0) return wire->eof ? 0 : -EAGAIN;
+    (void)fd;
+    (void)flags;
+    if (have == 0)
+        return wire->eof ? 0 : -EAGAIN;
     if (wire->slice_bytes > 0) {
         wire->pause = !wire->pause;
-        if (wire->pause) return -EAGAIN;
-        if (size > wire->slice_bytes) size = wire->slice_bytes;
+        if (wire->pause)
+            return -EAGAIN;
+        if (size > wire->slice_bytes)
+            size = wire->slice_bytes;
     }
-    if (size > have) size = have;
+    if (size > have)
+        size = have;
     memcpy(data, wire->in.data + wire->in.head, size);
     wire->in.head += size;
-    if (wire->in.head == wire->in.tail) wire->in.head = wire->in.tail = 0;
-    return (ssize_t) size;
+    if (wire->in.head == wire->in.tail)
+        wire->in.head = wire->in.tail = 0;
+    return (ssize_t)size;
 }
 
 // Moves bytes between the buffers and the socket; waits for at most wait_ms.
@@ -100,21 +108,32 @@ static void wire_turn(struct wire *wire, int wait_ms)
 {
     struct pollfd p = {.fd = wire->fd, .events = 0, .revents = 0};
     ssize_t n;
-    if (wire->in.head == wire->in.tail && !wire->eof) p.events |= POLLIN;
-    if (wire->out.head < wire->out.tail) p.events |= POLLOUT;
-    if (wire->in.head < wire->in.tail) wait_ms = 0;
-    if (p.events == 0) return;
-    if (poll(&p, 1, wait_ms) <= 0) return;
+    if (wire->in.head == wire->in.tail && !wire->eof)
+        p.events |= POLLIN;
+    if (wire->out.head < wire->out.tail)
+        p.events |= POLLOUT;
+    if (wire->in.head < wire->in.tail)
+        wait_ms = 0;
+    if (p.events == 0)
+        return;
+    if (poll(&p, 1, wait_ms) <= 0)
+        return;
     if (p.revents & POLLOUT) {
-        n = send(wire->fd, wire->out.data + wire->out.head, wire->out.tail - wire->out.head, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n > 0) wire->out.head += (size_t) n;
-        if (n < 0 && errno != EAGAIN) fail("the peer is gone");
-        if (wire->out.head == wire->out.tail) wire->out.head = wire->out.tail = 0;
+        n = send(wire->fd, wire->out.data + wire->out.head, wire->out.tail - wire->out.head,
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0)
+            wire->out.head += (size_t)n;
+        if (n < 0 && errno != EAGAIN)
+            fail("the peer is gone");
+        if (wire->out.head == wire->out.tail)
+            wire->out.head = wire->out.tail = 0;
     }
     if (p.revents & (POLLIN | POLLHUP | POLLERR)) {
         n = recv(wire->fd, wire->in.data + wire->in.tail, 262144, MSG_DONTWAIT);
-        if (n > 0) wire->in.tail += (size_t) n;
-        else if (n == 0 || errno != EAGAIN) wire->eof = 1;
+        if (n > 0)
+            wire->in.tail += (size_t)n;
+        else if (n == 0 || errno != EAGAIN)
+            wire->eof = 1;
     }
 }
 
@@ -144,14 +163,15 @@ static void fill(unsigned char *data, size_t size, uint64_t offset)
             x ^= x << 13;
             x ^= x >> 17;
             x ^= x << 5;
-            pattern[i] = (unsigned char) (x >> 11);
+            pattern[i] = (unsigned char)(x >> 11);
         }
         made = 1;
     }
     while (size > 0) {
-        size_t at = (size_t) (offset % sizeof pattern);
+        size_t at = (size_t)(offset % sizeof pattern);
         size_t n = sizeof pattern - at;
-        if (n > size) n = size;
+        if (n > size)
+            n = size;
         memcpy(data, pattern + at, n);
         data += n;
         offset += n;
@@ -159,10 +179,11 @@ static void fill(unsigned char *data, size_t size, uint64_t offset)
     }
 }
 
-#define RETRY(call)                                                 \
-    while ((call) == LIBSSH2_ERROR_EAGAIN) {                        \
-        wire_turn(wire, 1000);                                      \
-        if (now_ms() > deadline_ms) fail("no progress: " #call);    \
+#define RETRY(call)                                                                                                    \
+    while ((call) == LIBSSH2_ERROR_EAGAIN) {                                                                           \
+        wire_turn(wire, 1000);                                                                                         \
+        if (now_ms() > deadline_ms)                                                                                    \
+            fail("no progress: " #call);                                                                               \
     }
 
 static int64_t deadline_ms;
@@ -170,10 +191,11 @@ static int64_t deadline_ms;
 static LIBSSH2_SESSION *session_open(struct wire *wire, char **argv)
 {
     LIBSSH2_SESSION *session = libssh2_session_init_ex(NULL, NULL, NULL, wire);
-    libssh2_cb_generic *send_callback = (libssh2_cb_generic *) wire_send;
-    libssh2_cb_generic *recv_callback = (libssh2_cb_generic *) wire_recv;
+    libssh2_cb_generic *send_callback = (libssh2_cb_generic *)wire_send;
+    libssh2_cb_generic *recv_callback = (libssh2_cb_generic *)wire_recv;
     int rc;
-    if (session == NULL) fail("no memory");
+    if (session == NULL)
+        fail("no memory");
     libssh2_session_set_blocking(session, 0);
     libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_SEND, send_callback);
     libssh2_session_callback_set2(session, LIBSSH2_CALLBACK_RECV, recv_callback);
@@ -184,9 +206,12 @@ static LIBSSH2_SESSION *session_open(struct wire *wire, char **argv)
                                       libssh2_session_method_pref(session, LIBSSH2_METHOD_MAC_SC, argv[5])))
         fail("libssh2 does not have that MAC");
     RETRY(rc = libssh2_session_handshake(session, wire->fd));
-    if (rc != 0) fail("handshake");
-    RETRY(rc = libssh2_userauth_publickey_fromfile_ex(session, argv[2], (unsigned) strlen(argv[2]), NULL, argv[3], NULL));
-    if (rc != 0) fail("authentication");
+    if (rc != 0)
+        fail("handshake");
+    RETRY(rc =
+              libssh2_userauth_publickey_fromfile_ex(session, argv[2], (unsigned)strlen(argv[2]), NULL, argv[3], NULL));
+    if (rc != 0)
+        fail("authentication");
     return session;
 }
 
@@ -197,9 +222,11 @@ static LIBSSH2_CHANNEL *command_start(LIBSSH2_SESSION *session, struct wire *wir
     RETRY((channel = libssh2_channel_open_ex(session, "session", 7, 8 << 20, 32768, NULL, 0)) != NULL
               ? 0
               : libssh2_session_last_errno(session));
-    if (channel == NULL) fail("channel open");
-    RETRY(rc = libssh2_channel_process_startup(channel, "exec", 4, command, (unsigned) strlen(command)));
-    if (rc != 0) fail("exec");
+    if (channel == NULL)
+        fail("channel open");
+    RETRY(rc = libssh2_channel_process_startup(channel, "exec", 4, command, (unsigned)strlen(command)));
+    if (rc != 0)
+        fail("exec");
     return channel;
 }
 
@@ -213,27 +240,30 @@ int main(int argc, char **argv)
     int one = 1, equal = 1, eof_sent = 0;
     int64_t cpu_start, start;
 
-    if (argc < 8) fail("usage: ssh_pump PORT USER KEY CIPHER MAC echo|send|receive BYTES [SLICE]");
+    if (argc < 8)
+        fail("usage: ssh_pump PORT USER KEY CIPHER MAC echo|send|receive BYTES [SLICE]");
     deadline_ms = now_ms() + LIMIT_S * 1000LL;
     bytes = to_send = to_receive = strtoull(argv[7], NULL, 10);
-    wire->slice_bytes = argc > 8 ? (size_t) strtoul(argv[8], NULL, 10) : 0;
+    wire->slice_bytes = argc > 8 ? (size_t)strtoul(argv[8], NULL, 10) : 0;
     if (strcmp(argv[6], "send") == 0) {
         to_receive = 0;
         command = "cat >/dev/null";
     } else if (strcmp(argv[6], "receive") == 0) {
         static char head[80];
         to_send = 0;
-        snprintf(head, sizeof head, "head -c %llu /dev/zero", (unsigned long long) bytes);
+        snprintf(head, sizeof head, "head -c %llu /dev/zero", (unsigned long long)bytes);
         command = head;
     }
     wire->in.data = malloc(BUFFER_CAP_BYTES);
     wire->out.data = malloc(BUFFER_CAP_BYTES);
-    at.sin_port = htons((uint16_t) atoi(argv[1]));
+    at.sin_port = htons((uint16_t)atoi(argv[1]));
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     wire->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (!wire->in.data || !wire->out.data || connect(wire->fd, (struct sockaddr *) &at, sizeof at) != 0) fail("connect");
+    if (!wire->in.data || !wire->out.data || connect(wire->fd, (struct sockaddr *)&at, sizeof at) != 0)
+        fail("connect");
     setsockopt(wire->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (libssh2_init(0) != 0) fail("libssh2_init");
+    if (libssh2_init(0) != 0)
+        fail("libssh2_init");
 
     LIBSSH2_SESSION *session = session_open(wire, argv);
     LIBSSH2_CHANNEL *channel = command_start(session, wire, command);
@@ -244,39 +274,45 @@ int main(int argc, char **argv)
         int progress = 0;
         ssize_t n;
         while (sent < to_send && wire->out.tail - wire->out.head < OUT_MARK_BYTES) {
-            size_t size = to_send - sent < sizeof out_chunk ? (size_t) (to_send - sent) : sizeof out_chunk;
+            size_t size = to_send - sent < sizeof out_chunk ? (size_t)(to_send - sent) : sizeof out_chunk;
             fill(out_chunk, size, sent);
-            n = libssh2_channel_write_ex(channel, 0, (char *) out_chunk, size);
-            if (n == LIBSSH2_ERROR_EAGAIN || n == 0) break;
-            if (n < 0) fail("write");
-            sent += (uint64_t) n;
+            n = libssh2_channel_write_ex(channel, 0, (char *)out_chunk, size);
+            if (n == LIBSSH2_ERROR_EAGAIN || n == 0)
+                break;
+            if (n < 0)
+                fail("write");
+            sent += (uint64_t)n;
             progress = 1;
         }
         if (sent == to_send && !eof_sent) {
             int rc = libssh2_channel_send_eof(channel);
-            if (rc != 0 && rc != LIBSSH2_ERROR_EAGAIN) fail("eof");
+            if (rc != 0 && rc != LIBSSH2_ERROR_EAGAIN)
+                fail("eof");
             eof_sent = rc == 0;
         }
-        while ((n = libssh2_channel_read_ex(channel, 0, (char *) in_chunk, sizeof in_chunk)) > 0) {
+        while ((n = libssh2_channel_read_ex(channel, 0, (char *)in_chunk, sizeof in_chunk)) > 0) {
             if (strcmp(argv[6], "echo") == 0) {
-                fill(want, (size_t) n, received);
-                if (memcmp(want, in_chunk, (size_t) n) != 0) equal = 0;
+                fill(want, (size_t)n, received);
+                if (memcmp(want, in_chunk, (size_t)n) != 0)
+                    equal = 0;
             }
-            received += (uint64_t) n;
+            received += (uint64_t)n;
             progress = 1;
         }
         if (n < 0 && n != LIBSSH2_ERROR_EAGAIN) {
             char *text = NULL;
             libssh2_session_last_error(session, &text, NULL, 0);
-            fprintf(stderr, "ssh_pump: read: %zd %s after %llu\n", n, text, (unsigned long long) received);
+            fprintf(stderr, "ssh_pump: read: %zd %s after %llu\n", n, text, (unsigned long long)received);
             return 1;
         }
-        if (eof_sent && libssh2_channel_eof(channel)) break;
-        if (now_ms() > deadline_ms) fail("out of time");
+        if (eof_sent && libssh2_channel_eof(channel))
+            break;
+        if (now_ms() > deadline_ms)
+            fail("out of time");
         wire_turn(wire, progress || wire->pause ? 0 : 1000);
     }
-    printf("sent=%llu received=%llu equal=%d evp=%llu cpu_ms=%lld wall_ms=%lld\n", (unsigned long long) sent,
-           (unsigned long long) received, equal, (unsigned long long) evp_calls, (long long) (cpu_ms() - cpu_start),
-           (long long) (now_ms() - start));
+    printf("sent=%llu received=%llu equal=%d evp=%llu cpu_ms=%lld wall_ms=%lld\n", (unsigned long long)sent,
+           (unsigned long long)received, equal, (unsigned long long)evp_calls, (long long)(cpu_ms() - cpu_start),
+           (long long)(now_ms() - start));
     return equal && sent == to_send && received == to_receive ? 0 : 1;
 }
