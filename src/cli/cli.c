@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "config/text.h"
 
 /* Commands of a later version, and what serves until then. */
 static const struct {
@@ -32,6 +33,19 @@ static const struct {
     {"trust", cmd_trust},
     {"help", cmd_help},
 };
+
+const char *cli_nearest_command(const char *word)
+{
+    const char *names[sizeof commands / sizeof commands[0] + sizeof later / sizeof later[0]];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        names[count++] = commands[i].name;
+    }
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
+        names[count++] = later[i].name;
+    }
+    return text_nearest(word, names, count);
+}
 
 int cli_main(int argc, char **argv)
 {

@@ -233,6 +233,13 @@ int cmd_one_line(int argc, char **argv)
         code = cli_usage("%s", info.message);
         goto out;
     }
+    /* Nothing to carry, and the first word is nearly a command: a slip, and no host to try for ever. */
+    const char *nearest = tunnel.forward_count == 0 && argv[1][0] != '-' ? cli_nearest_command(argv[1]) : NULL;
+    if (nearest != NULL) {
+        code = cli_usage("there is no command '%s'; did you mean '%s'? For a host of that name: holdfast -N %s",
+                         argv[1], nearest, argv[1]);
+        goto out;
+    }
     tunnel.once = line.once;
     code = start(&line, &tunnel);
 out:

@@ -212,7 +212,11 @@ static void read_forward(struct loader *loader, const struct key_path *path, con
     if (!schema_is_map(loader, path, value, "a forward is 'local: PORT' or 'remote: PORT', and 'to: HOST:PORT'")) {
         return;
     }
+    size_t errors = loader->error_count;
     schema_read_map(loader, path, value, forward_rules, COUNT(forward_rules), &nodes, NULL, false);
+    if (nodes.local == NULL && nodes.remote == NULL && loader->error_count > errors) {
+        return; /* it is there, misspelt */
+    }
     if (schema_get(value, "dynamic") != NULL || schema_get(value, "remote_dynamic") != NULL ||
         schema_get(value, "direct") != NULL) {
         return;

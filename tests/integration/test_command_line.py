@@ -18,6 +18,9 @@ BAD = {
     "an empty user": (["@h"], "the user before '@' is missing"),
     "a path behind the address": (["ssh://h/x"], "an ssh:// address ends after the port; this one goes on with a path"),
     "a port too large in place": (["ssh://h:99999"], "port 99999 is not in 1-65535"),
+    "a misspelt command": (
+        ["chek", "-E", "log"],
+        "there is no command 'chek'; did you mean 'check'? For a host of that name: holdfast -N chek"),
     "an unknown flag": (["-Z", "h"], "unknown flag -Z; see 'holdfast help'"),
     "an unknown long flag": (["--onec", "h"], "unknown flag --onec; did you mean --once?"),
     "an unknown long flag like no other": (["--frobnicate", "h"], "unknown flag --frobnicate; see 'holdfast help'"),

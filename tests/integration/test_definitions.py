@@ -131,6 +131,8 @@ BAD = {
     "backoff the wrong way round": (
         tunnel("backoff: {first: 10s, max: 1s}"), "3:14: tunnels.t.backoff: first (10s) is longer than max (1s)"),
     # forwards
+    "a misspelt listener": (
+        forward("locale: 1", "to: a:1"), f"5:9: {TO}: unknown key 'locale'; did you mean 'local'?"),
     "no listener": (forward("to: a:1"), f"5:9: {TO}: one of 'local' and 'remote' is needed"),
     "two listeners": (
         forward("local: 1", "remote: 2", "to: a:1"), f"5:9: {TO}: only one of 'local' and 'remote' is needed, and both are here"),
