@@ -122,7 +122,8 @@ demo_in_a_fresh_clone() {
     git clone -q . "$place/clone" && TMPDIR=$place/tmp "$place/clone/packaging/demo.sh" || code=$?
     left=$(ls -A "$place/tmp")
     [ -z "$left" ] || { echo "files left: $left" && code=1; }
-    # The pattern comes from a file, so that grep does not find itself.
+    # The words to look for come from standard input, so that grep does not find itself.
+    # shellcheck disable=SC2062
     if grep -laF -f - /proc/[0-9]*/cmdline 2>/dev/null <<<"$place"; then
         echo "processes left" && code=1
     fi

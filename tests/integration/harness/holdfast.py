@@ -22,6 +22,11 @@ def runner():
     return shlex.split(os.environ.get("HOLDFAST_RUN", ""))
 
 
+def native(path):
+    """A path as the program under test has to be told it: Wine shows this machine's root as drive Z."""
+    return f"Z:{path}" if runner() else str(path)
+
+
 def _block(value, indent=0):
     """Plain YAML of nested dicts, lists and scalars, as a person would write it."""
     pad = "  " * indent
@@ -51,8 +56,8 @@ def host_entry(sshd, **more):
         "hostname": sshd.host,
         "port": sshd.port,
         "user": sshd.user,
-        "identity_file": sshd.user_key,
-        "known_hosts_file": sshd.known_hosts,
+        "identity_file": native(sshd.user_key),
+        "known_hosts_file": native(sshd.known_hosts),
         **more,
     }
 
@@ -68,8 +73,8 @@ def flags(sshd, *more):
     """The one-line form's words for an Sshd: `more` goes before the destination."""
     return [
         "-p", sshd.port,
-        "-i", sshd.user_key,
-        "-o", f"UserKnownHostsFile={sshd.known_hosts}",
+        "-i", native(sshd.user_key),
+        "-o", f"UserKnownHostsFile={native(sshd.known_hosts)}",
         "-o", "StrictHostKeyChecking=yes",
         *more,
         sshd.destination,
@@ -119,7 +124,7 @@ class Holdfast:
         path = self.folder / "tunnels.yaml"
         path.write_text(text)
         self._up_pattern = r"\binfo\s+(?P<tunnel>[^\s:]+): up\b"
-        return self._start(["run", "-c", path, *words])
+        return self._start(["run", "-c", native(path), *words])
 
     def wait_up(self, count=1, timeout=15):
         """Waits for `count` more signs of being up since the last call: `holdfast: up:` lines (one per forward) after

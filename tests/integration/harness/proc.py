@@ -53,6 +53,14 @@ def state_of(pid):
         return None
 
 
+def command_of(pid):
+    """The words of its command line, or "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
 def descriptors_of(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
