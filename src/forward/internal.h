@@ -43,7 +43,8 @@ struct forward {
     struct listener *listeners[LISTENERS_MAX];
     size_t listener_count, listeners_open;
     uv_getaddrinfo_t *lookup;
-    uv_timer_t timer; /* the end of the oldest connection's wait, the peer's answer to a bind, a deferred answer of one */
+    uv_timer_t
+        timer; /* the end of the oldest connection's wait, the peer's answer to a bind, a deferred answer of one */
     bool timer_open;
     bool answer_due;
     /* remote */
@@ -99,7 +100,8 @@ void connection_open(struct connection *connection);
 void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer);
 /* Ends it soon, whatever it is doing. */
 void connection_cancel(struct connection *connection, const char *why);
-/* Closes those connections that waited too long for the session or for the peer's answer, and sets the timer for the next. */
+/* Closes those connections that waited too long for the session or for the peer's answer, and sets the timer for the
+ * next. */
 void connection_check_waiting(struct forward *forward);
 
 /* ---- descriptors.c: accepting pauses before the process runs out of them ---- */
