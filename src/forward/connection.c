@@ -3,9 +3,12 @@
 #include <string.h>
 
 #include "base/container.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "forward/internal.h"
 #include "relay/socket_stream.h"
+
+enum { OPEN_LIMIT_TIMES = 30, DEFAULT_CONNECT_TIMEOUT_MS = 10000 };
 
 static struct connection *connection_new(struct forward *forward, enum connection_state state)
 {
@@ -119,15 +122,28 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
         end(connection);
     } else { /* the session died before anything was said: the client may wait for the next one */
         connection->state = CONNECTION_HELD;
-        connection_check_held(forward);
+        connection_check_waiting(forward);
     }
 }
+
+/* A peer's own connect may take two minutes and more, and its client may well wait for it. */
+static uint64_t open_limit_ms(const struct forward *forward)
+{
+    return OPEN_LIMIT_TIMES *
+           (forward->connect_timeout_ms != 0 ? forward->connect_timeout_ms : DEFAULT_CONNECT_TIMEOUT_MS);
+}
+
+static void on_due(uv_timer_t *timer);
 
 void connection_open(struct connection *connection)
 {
     struct forward *forward = connection->forward;
     const struct endpoint *to = &forward->spec->to;
     connection->state = CONNECTION_OPENING;
+    connection->opened_ms = uv_now(forward->loop);
+    if (!uv_is_active((uv_handle_t *)&forward->timer)) { /* else it was begun for one that is due earlier */
+        (void)uv_timer_start(&forward->timer, on_due, open_limit_ms(forward), 0);
+    }
     if (to->kind == ENDPOINT_UNIX) {
         connection->channel = session_open_unix(forward->session, to->path, on_open, connection);
     } else {
@@ -184,38 +200,63 @@ void connection_accept(struct forward *forward, uv_stream_t *socket)
     if (forward->session != NULL) {
         connection_open(connection);
     } else {
-        connection_check_held(forward);
+        connection_check_waiting(forward);
     }
 }
 
-static void on_hold_timer(uv_timer_t *timer)
+/* When a connection that waits is waited for no longer; UINT64_MAX: it waits for nothing. */
+static uint64_t due_ms(const struct connection *connection)
 {
-    connection_check_held(timer->data);
+    const struct forward *forward = connection->forward;
+    if (connection->state == CONNECTION_HELD) {
+        return connection->since_ms + forward->spec->hold_ms;
+    }
+    if (connection->state == CONNECTION_OPENING && !connection->cancelled) {
+        return connection->opened_ms + open_limit_ms(forward);
+    }
+    return UINT64_MAX;
 }
 
-void connection_check_held(struct forward *forward)
+static void give_up(struct connection *connection)
+{
+    struct forward *forward = connection->forward;
+    char text[32];
+    if (connection->state == CONNECTION_HELD) {
+        log_info(forward->log_name, "-L: connection from %s:%u closed: the session did not come within its hold time",
+                 connection->originator, connection->originator_port);
+        end(connection); /* frees later, never inside */
+    } else {
+        log_warning(forward->log_name,
+                    "-L: connection from %s:%u closed: the peer did not say within %s whether its target "
+                    "answers",
+                    connection->originator, connection->originator_port,
+                    duration_text(open_limit_ms(forward), text, sizeof text));
+        connection_cancel(connection, "no answer");
+    }
+}
+
+static void on_due(uv_timer_t *timer)
+{
+    connection_check_waiting(timer->data);
+}
+
+void connection_check_waiting(struct forward *forward)
 {
     uint64_t now = uv_now(forward->loop);
     uint64_t next = UINT64_MAX;
     struct list *link = forward->connections.next;
     while (link != &forward->connections) {
         struct connection *connection = container_of(link, struct connection, link);
+        uint64_t due = due_ms(connection);
         link = link->next;
-        if (connection->state != CONNECTION_HELD) {
-            continue;
-        }
-        uint64_t due = connection->since_ms + forward->spec->hold_ms;
         if (due <= now) {
-            log_info(forward->log_name,
-                     "-L: connection from %s:%u closed: the session did not come within its hold time",
-                     connection->originator, connection->originator_port);
-            end(connection); /* frees later, never inside */
+            give_up(connection);
         } else if (due < next) {
             next = due;
         }
     }
     if (next != UINT64_MAX && forward->timer_open && !forward->answer_due) {
-        (void)uv_timer_start(&forward->timer, on_hold_timer, next - now, 0);
+        (void)uv_timer_start(&forward->timer, on_due, next - now, 0);
     }
 }
 

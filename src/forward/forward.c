@@ -19,7 +19,7 @@ static void on_answer_due(uv_timer_t *timer)
     forward->answer_due = false;
     forward->events.on_change(forward->events.arg, forward);
     if (!forward->stopping) {
-        connection_check_held(forward);
+        connection_check_waiting(forward);
     }
 }
 

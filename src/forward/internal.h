@@ -69,7 +69,7 @@ struct connection {
     struct relay *relay;
     struct dial *dial;
     uv_connect_t *pipe_connect;
-    uint64_t since_ms;
+    uint64_t since_ms, opened_ms;
     bool cancelled;
     char originator[64];
     uint16_t originator_port;
@@ -99,8 +99,8 @@ void connection_open(struct connection *connection);
 void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer);
 /* Ends it soon, whatever it is doing. */
 void connection_cancel(struct connection *connection, const char *why);
-/* The end of the oldest wait of held connections; closes those that waited too long. */
-void connection_check_held(struct forward *forward);
+/* Closes those connections that waited too long for the session or for the peer's answer, and sets the timer for the next. */
+void connection_check_waiting(struct forward *forward);
 
 /* ---- descriptors.c: accepting pauses before the process runs out of them ---- */
 bool descriptors_take(void);

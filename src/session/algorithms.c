@@ -1,8 +1,9 @@
 /* Which algorithms we offer: AEAD first, encrypt-then-MAC next, no SHA-1, no CBC unless asked for. */
+#include "session/algorithms.h"
+
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "session/internal.h"
 
 const char algorithms_default_kex[] = "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,"
                                       "ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group16-sha512,"

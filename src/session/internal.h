@@ -4,6 +4,7 @@
 
 #include <libssh2.h>
 
+#include "session/algorithms.h"
 #include "session/auth.h"
 #include "session/dial.h"
 #include "session/host_key.h"
@@ -127,13 +128,5 @@ void alive_stop_within(struct session *session, uint64_t ms);
 enum err err_from_ssh2(int code);
 /* The library's sentence for its last error. Static or the session's storage. */
 const char *ssh2_err_text(LIBSSH2_SESSION *ssh);
-
-/* ---- algorithms.c ---- */
-/* The list to offer: `defaults`, changed by `wanted` as ssh_config(5) says (NULL: unchanged; leading + adds, - removes,
- * ^ puts first; else replaces). Heap string, NULL when out of memory. */
-char *algorithms_apply(const char *defaults, const char *wanted);
-extern const char algorithms_default_kex[];
-extern const char algorithms_default_ciphers[];
-extern const char algorithms_default_macs[];
 
 #endif
