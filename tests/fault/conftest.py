@@ -12,7 +12,7 @@ from harness import servers  # noqa: E402
 from harness.clients import exchange  # noqa: E402
 from harness.fixtures import *  # noqa: E402,F401,F403
 from harness.holdfast import definition  # noqa: E402
-from harness.netns import Link, Namespace  # noqa: E402
+from harness.netns import Link, Namespace, sweep  # noqa: E402
 
 INTERVAL, COUNT = 1, 1
 LIMIT = INTERVAL * (COUNT + 1) + 1
@@ -23,6 +23,7 @@ REMOTE, LOCAL = 14444, 14445  # nothing else is in these namespaces
 def hosts():
     """(near, far): the program's host and the sshd's."""
     assert os.geteuid() == 0, "the fault tests make network namespaces and need root for it; run them as root"
+    sweep()
     made = []
     try:
         for name in ("near", "far"):

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import subprocess
 
 CLONE_NEWNET = 0x40000000
@@ -18,6 +19,13 @@ def run(*words, stdin=None):
     done = subprocess.run([str(word) for word in words], input=stdin, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(map(str, words))}: {done.stderr.strip()}"
     return done.stdout
+
+
+def sweep():
+    """Deletes what a run left that was killed: namespaces named after a process that is no more."""
+    for name in re.findall(r"^(hf\d+[a-z]+)", run("ip", "netns", "list"), re.M):
+        if not os.path.exists(f"/proc/{re.search('[0-9]+', name).group(0)}"):
+            run("ip", "netns", "del", name)
 
 
 class Namespace:

@@ -1,5 +1,6 @@
 """Processes: started in their own session, their output collected by line, and facts about them from /proc."""
 
+import ctypes
 import os
 import re
 import signal
@@ -136,6 +137,15 @@ class Lines:
         self._thread.join(timeout)
 
 
+_libc = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def _die_with_us():
+    """Runs in the child: a test run that is killed (a time limit) takes what it started with it."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 class Process:
     """A child in a session of its own, so that nothing it starts can outlive kill()."""
 
@@ -147,6 +157,7 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=_die_with_us,
             **popen,
         )
         self.pid = self._popen.pid
