@@ -11,7 +11,7 @@
 #include "session/session.h"
 #include "tunnel/state.h"
 
-enum { DISCONNECT_FLUSH_MS = 1000 };
+enum { DISCONNECT_FLUSH_MS = 1000, TRUST_POLL_MS = 1000 };
 
 /* A forward of this tunnel, and when it is tried again after it could not be bound. */
 struct forward_slot {
@@ -32,6 +32,7 @@ struct tunnel {
     size_t forwards_alive; /* forwards that have not told on_stopped */
     struct backoff backoff;
     uv_timer_t retry_timer, forward_timer, stop_timer;
+    uv_fs_poll_t trust_poll; /* while failed for a host key: the known_hosts file may be mended */
     size_t handles;
     uint64_t up_since_ms; /* 0: not up in this session */
     bool has_been_up;
@@ -87,6 +88,26 @@ static void on_retry(uv_timer_t *timer)
     begin_attempt(timer->data);
 }
 
+/* The known_hosts file changed while its lack of a key held the tunnel back. */
+static void on_trust_changed(uv_fs_poll_t *watch, int status, const uv_stat_t *before, const uv_stat_t *now)
+{
+    struct tunnel *tunnel = watch->data;
+    (void)before;
+    (void)now;
+    if (status == 0 && tunnel->state == TUNNEL_FAILED && !tunnel->stopping) {
+        (void)uv_fs_poll_stop(watch);
+        begin_attempt(tunnel);
+    }
+}
+
+static void watch_trust(struct tunnel *tunnel)
+{
+    const struct string_list *files = &tunnel->spec.host.known_hosts_files;
+    if (!tunnel->spec.one_line && files->count > 0) {
+        (void)uv_fs_poll_start(&tunnel->trust_poll, on_trust_changed, files->items[0], TRUST_POLL_MS);
+    }
+}
+
 static bool is_hopeless(const struct tunnel *tunnel, const struct err_info *why)
 {
     enum err_class class_ = err_classify(why->code);
@@ -114,6 +135,9 @@ static void wait_or_fail(struct tunnel *tunnel, const struct err_info *why)
     tunnel->up_since_ms = 0;
     if (is_hopeless(tunnel, why)) {
         apply(tunnel, TUNNEL_EVENT_HOPELESS, NULL, why);
+        if (err_classify(why->code) == ERR_CLASS_TRUST) {
+            watch_trust(tunnel);
+        }
         return;
     }
     uint64_t delay = backoff_next_ms(&tunnel->backoff, &outcome);
@@ -166,6 +190,12 @@ static void end_session(struct tunnel *tunnel, const struct err_info *why)
     }
 }
 
+/* Whether one forward that cannot be bound ends the session, so that it need not be tried again by itself. */
+static bool ends_by_forward(const struct tunnel *tunnel)
+{
+    return tunnel->spec.exit_on_forward_failure || tunnel->spec.once;
+}
+
 /* All forwards have answered, or some are still asked: what does it make of the tunnel? */
 static void evaluate(struct tunnel *tunnel)
 {
@@ -183,7 +213,7 @@ static void evaluate(struct tunnel *tunnel)
         case FORWARD_UP: break;
         }
     }
-    if (failed != NULL && (tunnel->spec.exit_on_forward_failure || tunnel->spec.once)) {
+    if (failed != NULL && ends_by_forward(tunnel)) {
         end_session(tunnel, failed);
         return;
     }
@@ -216,7 +246,7 @@ static void on_forward_change(void *arg, struct forward *forward)
         if (forward_get_state(forward) == FORWARD_UP) {
             backoff_reset(&slot->backoff);
             slot->retry_at_ms = 0;
-        } else if (forward_get_state(forward) == FORWARD_FAILED) {
+        } else if (forward_get_state(forward) == FORWARD_FAILED && !ends_by_forward(tunnel)) {
             char text[600];
             char wait[32];
             const struct backoff_outcome outcome = {
@@ -363,6 +393,7 @@ static void end_all(struct tunnel *tunnel, uint64_t flush_ms)
     uv_close((uv_handle_t *)&tunnel->retry_timer, on_handle_closed);
     uv_close((uv_handle_t *)&tunnel->forward_timer, on_handle_closed);
     uv_close((uv_handle_t *)&tunnel->stop_timer, on_handle_closed);
+    uv_close((uv_handle_t *)&tunnel->trust_poll, on_handle_closed);
 }
 
 static void on_grace_over(uv_timer_t *timer)
@@ -465,6 +496,9 @@ void tunnel_start(struct tunnel *tunnel)
         timers[i]->data = tunnel;
         tunnel->handles++;
     }
+    (void)uv_fs_poll_init(tunnel->loop, &tunnel->trust_poll);
+    tunnel->trust_poll.data = tunnel;
+    tunnel->handles++;
     if (!make_forwards(tunnel)) {
         struct err_info why;
         (void)err_set(&why, ERR_MEMORY, "out of memory");

@@ -283,3 +283,19 @@ def test_trust_of_nobody(holdfast, known):
     holdfast.start("trust", "-F", "none", "--known-hosts", known, f"127.0.0.1:{free_port()}")
     assert holdfast.wait() == 1
     assert "refused" in holdfast.err.text()
+
+
+def test_a_failed_tunnel_goes_on_once_its_host_is_trusted(holdfast, sshd, known, host_key, name, tmp_path):
+    """`run` keeps a tunnel whose host key is unknown as failed, and looks again when known_hosts has changed."""
+    definition = tmp_path / "t.yaml"
+    definition.write_text(
+        "hosts:\n  peer:\n"
+        f"    hostname: {sshd.host}\n    port: {sshd.port}\n    user: {sshd.user}\n"
+        f"    identity_file: {sshd.user_key}\n    known_hosts_file: {known}\n"
+        "tunnels:\n  t:\n    host: peer\n    forwards:\n"
+        f"      - local: 127.0.0.1:{free_port()}\n        to: 127.0.0.1:9\n"
+    )
+    holdfast.start("run", "-c", definition)
+    holdfast.wait_log(r"\berror +t: failed .*is not known", 15)
+    known.write_text(public_line(name, host_key()))
+    holdfast.wait_log(r"\binfo +t: up\b", 15)

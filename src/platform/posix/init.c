@@ -52,7 +52,7 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-enum { HEAP_KEEP_BYTES = 2 * 1024 * 1024 };
+enum { HEAP_KEEP_BYTES = 2 * 1024 * 1024, HEAP_MAP_BYTES = 8 * 1024 * 1024 };
 
 void platform_init(void)
 {
@@ -66,6 +66,8 @@ void platform_init(void)
     /* Packets come and go by the hundred kilobytes: without this the top of the heap is given to the system and faulted
      * in again with every burst, a twentieth of the processor time of a download. */
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEEP_BYTES);
+    /* Setting one fixes the other at 128 KiB, and buffers above that would be mapped and faulted in each time. */
+    (void)mallopt(M_MMAP_THRESHOLD, HEAP_MAP_BYTES);
 #endif
 }
 
