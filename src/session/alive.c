@@ -5,7 +5,7 @@
 #include "platform/platform.h"
 #include "session/internal.h"
 
-enum { AUTH_SILENCE_MS = 120000 /* as sshd's LoginGraceTime */ };
+enum { AUTH_SILENCE_MS = 120000 /* as sshd's LoginGraceTime */, REKEY_MAX_MS = 60000 };
 
 static void on_timer(uv_timer_t *timer);
 
@@ -29,6 +29,10 @@ static void check_ready(struct session *session)
     uint64_t interval = session->spec.server_alive_interval_ms;
     uint64_t silent = uv_now(session->loop) - session->last_received_ms;
     if (interval == 0) {
+        return;
+    }
+    if (session->was_rekeying && uv_now(session->loop) - session->rekey_since_ms >= REKEY_MAX_MS) {
+        session_end(session, ERR_TIMEOUT, "the peer did not finish changing keys within %d s", REKEY_MAX_MS / 1000);
         return;
     }
     if (silent >= interval * (session->spec.server_alive_count_max + 1ULL) &&

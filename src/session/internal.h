@@ -79,6 +79,9 @@ struct session {
     uint64_t bytes_in, bytes_out;
     uint64_t rekey_at_bytes, last_rekey_ms, rekeys;
     bool was_rekeying;
+    uint64_t rekey_since_ms; /* while was_rekeying */
+    uint8_t *host_key;       /* heap: the blob that was found trusted; a key exchange later must show the same */
+    size_t host_key_len;
 
     bool stopping; /* a disconnect is on its way out */
     bool ending;   /* the end is decided, `why` says it */

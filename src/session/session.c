@@ -128,6 +128,13 @@ static void check_host_key(struct session *session)
         session_end(session, ERR_CANCELLED, "only the host key was wanted");
         return;
     }
+    session->host_key = malloc(len);
+    if (session->host_key == NULL) {
+        session_end(session, ERR_MEMORY, "out of memory");
+        return;
+    }
+    memcpy(session->host_key, key, len);
+    session->host_key_len = len;
     session->facts_host_key = strdup(host_key_text((const uint8_t *)key, len, text, sizeof text));
     log_debug(session->log_name, "%s: %s; kex %s, cipher %s", session->address,
               libssh2_session_banner_get(session->ssh), libssh2_session_methods(session->ssh, LIBSSH2_METHOD_KEX),
@@ -180,12 +187,26 @@ static void step_handshake(struct session *session)
     }
 }
 
+/* A peer that shows another host key later is another peer. */
+static void check_same_host_key(struct session *session)
+{
+    size_t len = 0;
+    int type = 0;
+    char text[160];
+    const char *key = libssh2_session_hostkey(session->ssh, &len, &type);
+    if (key == NULL || len != session->host_key_len || memcmp(key, session->host_key, len) != 0) {
+        session_end(session, ERR_HOST_KEY, "the peer showed another host key when the keys were changed: %s",
+                    key != NULL ? host_key_text((const uint8_t *)key, len, text, sizeof text) : "none");
+    }
+}
+
 static void maybe_rekey(struct session *session)
 {
     uint64_t total = session->bytes_in + session->bytes_out;
     uint64_t now = uv_now(session->loop);
     bool rekeying = libssh2_session_rekeying(session->ssh) != 0;
     if (session->was_rekeying && !rekeying) {
+        check_same_host_key(session);
         session->rekeys++;
         session->last_rekey_ms = now;
         session->rekey_at_bytes =
@@ -199,6 +220,9 @@ static void maybe_rekey(struct session *session)
         if (code != 0 && code != LIBSSH2_ERROR_EAGAIN) {
             session_end(session, ERR_PROTOCOL, "changing keys failed: %s", ssh2_err_text(session->ssh));
         }
+    }
+    if (rekeying && !session->was_rekeying) {
+        session->rekey_since_ms = now;
     }
     session->was_rekeying = rekeying;
 }
@@ -288,6 +312,7 @@ static void maybe_free(struct session *session)
     free(session->log_name);
     free(session->facts_kex);
     free(session->facts_host_key);
+    free(session->host_key);
     free(session);
 }
 

@@ -71,7 +71,7 @@ static void unlisten(void *arg)
     struct posix_service *service = arg;
     /* We are ending. A signal that comes now, without its handler, would end us with the wrong exit code. Ignored
      * rather than blocked: the loop's worker threads have masks of their own. */
-    for (size_t i = 0; i < service->open_count; i++) {
+    for (size_t i = 0; i < service->open_count && i < SIGNALS; i++) {
         uv_close((uv_handle_t *)&service->signals[i], NULL);
         (void)signal(signal_numbers[i], SIG_IGN);
     }
