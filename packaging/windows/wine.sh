@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # wine.sh PROGRAM ARGS...: run a Windows program under Wine set to Windows 7, with no display.
+# wine.sh --new:  make HOLDFAST_WINEPREFIX anew, ending what still runs in it.
+# wine.sh --end:  end everything that runs in HOLDFAST_WINEPREFIX, and wait until it is gone.
 #
-# The Wine prefix is made once, in HOLDFAST_WINEPREFIX or else in the cache that deps.sh uses, and used
-# again. Exit code and standard streams are the program's.
+# The Wine prefix is made once, in the cache that deps.sh uses, and used again. HOLDFAST_WINEPREFIX names another
+# one, such as a test's own; it begins as a copy of the first. Exit code and standard streams are the program's.
 set -euo pipefail
 
 cache=${HOLDFAST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/holdfast}
-place=${HOLDFAST_WINEPREFIX:-$cache/wine-win7}
+master=$cache/wine-win7
+place=${HOLDFAST_WINEPREFIX:-$master}
 
 die() {
     printf 'wine.sh: %s\n' "$*" >&2
     exit 1
 }
 
-[ $# -gt 0 ] || die "usage: wine.sh PROGRAM ARGS..."
+[ $# -gt 0 ] || die "usage: wine.sh --new | --end | PROGRAM ARGS..."
 command -v wine >/dev/null 2>&1 || die "wine is not installed: run packaging/deps.sh windows test"
 
 unset DISPLAY WAYLAND_DISPLAY
@@ -42,18 +45,51 @@ wineserver_stop() {
     die "wine is installed without its wineserver"
 }
 
-if [ ! -d "$place" ]; then
-    mkdir -p "$(dirname "$place")"
-    exec 9>"$place.lock"
+# copy_prefix DIR: a prefix like the first one. What Wine installed is shared by hard links, since nothing writes to
+# it; the registry is a copy.
+copy_prefix() {
+    cp -al "$master/." "$1/" 2>/dev/null || cp -a "$master/." "$1/"
+    local registry
+    for registry in "$1"/*.reg; do
+        cp -p "$registry" "$registry.own"
+        mv -f "$registry.own" "$registry"
+    done
+}
+
+# ensure DIR MAKER: makes the prefix DIR with MAKER unless it is there; of several at once, one does it.
+ensure() {
+    [ ! -d "$1" ] || return 0
+    mkdir -p "$(dirname "$1")"
+    exec 9>"$1.lock"
     flock 9
-    if [ ! -d "$place" ]; then
-        new=$(mktemp -d "$place.XXXXXX")
+    if [ ! -d "$1" ]; then
+        new=$(mktemp -d "$1.XXXXXX")
         trap 'rm -rf "$new"' EXIT
-        make_prefix "$new" || die "Wine could not make a prefix (WINEDEBUG=err+all shows why)"
-        mv "$new" "$place"
+        "$2" "$new" || die "Wine could not make a prefix (WINEDEBUG=err+all shows why)"
+        mv "$new" "$1"
         trap - EXIT
     fi
     exec 9>&-
+}
+
+# end_all: ends every program of the prefix.
+end_all() {
+    [ ! -d "$place" ] || WINEPREFIX=$place wineserver_stop
+}
+
+case $1 in
+    --new | --end)
+        [ -n "${HOLDFAST_WINEPREFIX:-}" ] || die "$1 is for a prefix that HOLDFAST_WINEPREFIX names"
+        end_all
+        [ "$1" = --new ] || exit 0
+        rm -rf "$place"
+        ;;
+esac
+# The home of who asks may be a test's, and then without a cache: the first one is looked for only to copy it.
+if [ ! -d "$place" ]; then
+    ensure "$master" make_prefix
+    ensure "$place" copy_prefix
 fi
+[ "$1" != --new ] || exit 0
 export WINEPREFIX=$place
 exec wine "$@"
