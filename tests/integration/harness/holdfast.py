@@ -23,8 +23,8 @@ def runner():
 
 
 def native(path):
-    """A path as the program under test has to be told it: Wine shows this machine's root as drive Z."""
-    return f"Z:{path}" if runner() else str(path)
+    """A path as the program takes it: Wine shows this machine's root as drive Z."""
+    return "Z:" + str(path).replace("/", "\\") if runner() else str(path)
 
 
 def _block(value, indent=0):
@@ -167,13 +167,14 @@ class Holdfast:
         return memory_kib_of(self.pid)
 
     def signal(self, number):
-        self._process.signal(number)
+        """To Wine, SIGINT is Ctrl-C and SIGTERM a death at once, which Windows has no polite form of."""
+        self._process.signal(signal.SIGINT if runner() and number == signal.SIGTERM else number)
 
     def wait(self, timeout=15):
         return self._process.wait(timeout)
 
     def stop(self, timeout=15):
-        """SIGTERM; returns the exit code. Nothing it started may be left."""
+        """SIGTERM (Ctrl-C on Windows); returns the exit code. Nothing it started may be left."""
         below = descendants_of(self.pid)
         self.signal(signal.SIGTERM)
         code = self.wait(timeout)
@@ -186,7 +187,7 @@ class Holdfast:
         if self._process is None:
             return
         try:
-            if self._process.is_running() and not runner():
+            if self._process.is_running():
                 self.signal(signal.SIGTERM)
                 self.signal(signal.SIGTERM)  # twice: the test's connections may still be open
                 code = self.wait(10)
