@@ -242,7 +242,11 @@ static void step_ready(struct session *session)
         if (mux_turn(session->mux)) {
             more = true;
         }
+        size_t unsent = transport_unsent(session);
         transport_flush(session);
+        /* What the system took whole comes with no callback: channels that wait for this room have only us to tell
+         * them. */
+        more = more || (unsent >= OUT_SOFT_BYTES && transport_unsent(session) < OUT_SOFT_BYTES);
     }
     if (more) {
         session_wake(session);
