@@ -21,7 +21,9 @@ int cmd_run(int argc, char **argv)
         code = log_flags_open(&log, LOG_LEVEL_INFO);
     }
     if (code == CLI_OK) {
-        const struct supervisor_options options = {.up_lines = NULL, .state_dir = NULL, .grace_ms = 5000};
+        bool is_json = log.format != NULL && strcmp(log.format, "json") == 0; /* then all of stderr is for a program */
+        const struct supervisor_options options = {
+            .up_lines = log.quiet || is_json ? NULL : stderr, .state_dir = NULL, .grace_ms = 5000};
         code = service_run(config.tunnels, config.tunnel_count, &options);
         log_close();
     }
