@@ -1,5 +1,6 @@
 """What breaks, and comes back by itself."""
 
+import os
 import socket
 import time
 
@@ -138,7 +139,9 @@ def test_fifty_faults_in_a_row(tunnel, sshd, holdfast):
             facts[number] = (holdfast.descriptors(), holdfast.memory_kib())
     print(f"descriptors and KiB after the 10th and the 50th: {facts}")
     assert facts[50][0] == facts[10][0]
-    assert facts[50][1] <= facts[10][1] * 1.05
+    # A sanitizer keeps freed memory back and has books of its own; there LeakSanitizer looks for what is lost.
+    growth = 1.25 if os.environ.get("HOLDFAST_SANITIZED") else 1.05
+    assert facts[50][1] <= facts[10][1] * growth
     assert holdfast.stop() == 0
 
 

@@ -1,5 +1,6 @@
 """Many connections at once, each with what is its own; and one that stands still does not hold up the others."""
 
+import os
 import statistics
 
 import pytest
@@ -56,7 +57,8 @@ def test_one_that_never_reads_slows_nobody(tool, sshd, holdfast, serve, directio
             fill(sock, stuck, still)
             beside += times_of(tool, port, 1)
     print(f"medians: free {statistics.median(free):.3f} s, beside a stuck one {statistics.median(beside):.3f} s")
-    assert min(beside) <= 1.2 * min(free), f"free {free}, beside a stuck one {beside}"
+    limit = 2 if os.environ.get("HOLDFAST_SANITIZED") else 1.2  # a sanitizer slows what is slow already
+    assert min(beside) <= limit * min(free), f"free {free}, beside a stuck one {beside}"
 
 
 def fill(sock, stuck, server):
