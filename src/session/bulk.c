@@ -7,9 +7,10 @@
 
 enum {
     WINDOW_MS = 8,
-    WINDOW_FULL_BYTES = 1024 * 1024, /* this much within a window is bulk: 128 MB/s */
-    PORTION_BYTES = 96 * 1024,
+    WINDOW_FULL_BYTES = 512 * 1024, /* this much within a window is bulk: 64 MB/s */
+    PORTION_BYTES = 32 * 1024,
     TICK_MS = 2,
+    WORTHWHILE_BYTES = 4 * 1024 * 1024, /* an episode that carried this much was worth the pause at its end */
     BACKOFF_FIRST_MS = 20,
     BACKOFF_MAX_MS = 2000
 };
@@ -31,11 +32,16 @@ static void on_tick(uv_timer_t *timer)
         (void)uv_timer_stop(timer);
         return;
     }
-    if (bulk->read_since_tick) {
+    if (bulk->read_since_tick || !bulk->was_dry) { /* one dry tick may be our own doing: timers come before reads */
+        bulk->was_dry = !bulk->read_since_tick;
         bulk->read_since_tick = false;
         return;
     }
     set(session, false);
+    if (bulk->window_bytes >= WORTHWHILE_BYTES) {
+        bulk->backoff_ms = BACKOFF_FIRST_MS;
+    }
+    bulk->window_bytes = 0;
     bulk->not_before_ms = uv_now(session->loop) + bulk->backoff_ms;
     bulk->backoff_ms = bulk->backoff_ms < BACKOFF_MAX_MS ? bulk->backoff_ms * 2 : BACKOFF_MAX_MS;
 }
@@ -46,6 +52,7 @@ void bulk_received(struct session *session, size_t bytes)
     uint64_t now = uv_now(session->loop);
     bulk->read_since_tick = true;
     if (bulk->on) {
+        bulk->window_bytes += bytes; /* of the whole episode */
         return;
     }
     if (now - bulk->window_ms > WINDOW_MS) {
@@ -60,6 +67,7 @@ void bulk_received(struct session *session, size_t bytes)
     if (now - bulk->not_before_ms > BACKOFF_MAX_MS) {
         bulk->backoff_ms = BACKOFF_FIRST_MS;
     }
+    bulk->was_dry = false;
     set(session, true);
     if (bulk->on) {
         (void)uv_timer_start(&bulk->timer, on_tick, TICK_MS, TICK_MS);

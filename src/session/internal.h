@@ -56,7 +56,7 @@ struct session {
         uint64_t not_before_ms; /* after a stall, bulk is not tried again before this */
         uint64_t backoff_ms;
         size_t window_bytes;
-        bool on, read_since_tick;
+        bool on, read_since_tick, was_dry;
     } bulk;
     struct outbound out;    /* being filled */
     struct outbound flight; /* being written by write_req */
