@@ -84,7 +84,6 @@ void forward_check_stopped(struct forward *forward);
 /* ---- local.c ---- */
 void local_bind(struct forward *forward);
 void local_close(struct forward *forward);
-void local_session_up(struct forward *forward);
 
 /* ---- remote.c ---- */
 void remote_bind(struct forward *forward);

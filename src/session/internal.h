@@ -90,7 +90,7 @@ struct session {
     bool free_wanted;
     bool in_turn;
     struct err_info why;
-    char *facts_kex, *facts_host_key; /* heap */
+    char *facts_host_key; /* heap */
 };
 
 /* ---- transport.c ---- */

@@ -314,7 +314,6 @@ static void maybe_free(struct session *session)
     mux_free(session->mux);
     host_spec_deinit(&session->spec);
     free(session->log_name);
-    free(session->facts_kex);
     free(session->facts_host_key);
     free(session->host_key);
     free(session);
@@ -325,6 +324,14 @@ static void on_handle_closed(uv_handle_t *handle)
     struct session *session = handle->data;
     session->handles--;
     maybe_free(session);
+}
+
+static void close_handles(struct session *session)
+{
+    session->handles_closing = true;
+    uv_close((uv_handle_t *)&session->turn, on_handle_closed);
+    uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&session->bulk.timer, on_handle_closed);
 }
 
 static void on_tcp_closed(uv_handle_t *handle)
@@ -372,10 +379,7 @@ static void advance_end(struct session *session)
         session->events.on_closed(session->events.arg, &session->why); /* may call session_free */
     }
     if (mux_channel_count(session->mux) == 0 && !session->handles_closing && session->free_wanted) {
-        session->handles_closing = true;
-        uv_close((uv_handle_t *)&session->turn, on_handle_closed);
-        uv_close((uv_handle_t *)&session->timer, on_handle_closed);
-        uv_close((uv_handle_t *)&session->bulk.timer, on_handle_closed);
+        close_handles(session);
     }
 }
 
@@ -551,10 +555,8 @@ void session_free(struct session *session)
     if (session->closed_told) {
         session_wake(session); /* its turn closes the handles; never inside on_closed */
     } else {                   /* never started */
-        session->ending = session->closed_told = session->handles_closing = true;
-        uv_close((uv_handle_t *)&session->turn, on_handle_closed);
-        uv_close((uv_handle_t *)&session->timer, on_handle_closed);
-        uv_close((uv_handle_t *)&session->bulk.timer, on_handle_closed);
+        session->ending = session->closed_told = true;
+        close_handles(session);
     }
 }
 
