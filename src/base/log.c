@@ -30,7 +30,12 @@ static struct {
     atomic_int level;
     enum log_format format;
     uv_file file;
-    char *path; /* NULL: standard error */
+    char *path;                     /* NULL: standard error */
+    uint64_t size_bytes, cap_bytes; /* of the file; cap 0: it may grow for ever */
+    unsigned keep;
+    log_sink *sink;
+    void *sink_arg;
+    enum log_level sink_level;
     struct line line;
 } logger = {.once = UV_ONCE_INIT, .level = LOG_LEVEL_INFO, .format = LOG_FORMAT_TEXT, .file = STDERR_FD};
 
@@ -204,6 +209,48 @@ PRINTF_LIKE(3, 0) static void format_message(char *out, size_t cap_bytes, const 
     memcpy(out + end, "...", sizeof "...");
 }
 
+/* How much is in the file already. */
+static uint64_t size_of(uv_file file)
+{
+    uv_fs_t request;
+    uint64_t size = uv_fs_fstat(NULL, &request, file, NULL) == 0 ? request.statbuf.st_size : 0;
+    uv_fs_req_cleanup(&request);
+    return size;
+}
+
+/* PATH.`number`, or PATH for 0, as a heap string. */
+static char *numbered(const char *path, unsigned number)
+{
+    size_t cap_bytes = strlen(path) + 16;
+    char *name = malloc(cap_bytes);
+    if (name != NULL)
+        (void)snprintf(name, cap_bytes, number == 0 ? "%s" : "%s.%u", path, number);
+    return name;
+}
+
+/* The full file steps aside for a new one; the lock is held. It is closed meanwhile, since a file that is open cannot
+ * be renamed on every system. */
+static void rotate(void)
+{
+    uv_fs_t request;
+    close_file(logger.file);
+    for (unsigned number = logger.keep; number > 0; number--) {
+        char *older = numbered(logger.path, number);
+        char *newer = numbered(logger.path, number - 1);
+        if (older != NULL && newer != NULL) {
+            (void)uv_fs_rename(NULL, &request, newer, older, NULL);
+            uv_fs_req_cleanup(&request);
+        }
+        free(older);
+        free(newer);
+    }
+    int file = open_file(logger.path);
+    logger.file = file >= 0 ? file : STDERR_FD;
+    logger.size_bytes = file >= 0 ? size_of(file) : 0;
+    if (logger.size_bytes >= logger.cap_bytes)
+        logger.size_bytes = 0; /* it could not be renamed: that is tried again after as much more */
+}
+
 /* Makes and writes the line; the lock is held. */
 static void write_line(enum log_level level, const char *tunnel, const char *message)
 {
@@ -235,7 +282,29 @@ static void write_line(enum log_level level, const char *tunnel, const char *mes
         append_escaped_text(line, message);
         append_text(line, "\n");
     }
+    if (logger.path != NULL && logger.cap_bytes != 0 && logger.size_bytes + line->len > logger.cap_bytes)
+        rotate();
     write_all(logger.file, line->bytes, line->len);
+    logger.size_bytes += line->len;
+    if (logger.sink != NULL && level <= logger.sink_level)
+        logger.sink(logger.sink_arg, level, tunnel, message);
+}
+
+void log_rotate_at(uint64_t cap_bytes, unsigned keep)
+{
+    lock();
+    logger.cap_bytes = cap_bytes;
+    logger.keep = keep;
+    unlock();
+}
+
+void log_set_sink(log_sink *sink, void *arg, enum log_level level)
+{
+    lock();
+    logger.sink = sink;
+    logger.sink_arg = arg;
+    logger.sink_level = level;
+    unlock();
 }
 
 int log_open(const char *path, enum log_level level, enum log_format format)
@@ -257,6 +326,7 @@ int log_open(const char *path, enum log_level level, enum log_format format)
     free(logger.path);
     logger.path = copy;
     logger.file = file;
+    logger.size_bytes = path != NULL ? size_of(file) : 0;
     logger.format = format;
     unlock();
     atomic_store(&logger.level, (int)level);
@@ -281,6 +351,7 @@ void log_reopen(void)
         if (file >= 0) {
             close_file(logger.file);
             logger.file = file;
+            logger.size_bytes = size_of(file);
         } else {
             char message[MESSAGE_CAP_BYTES];
             (void)snprintf(message, sizeof message, "log file %s does not open again, keeping the old one: %s",

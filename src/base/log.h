@@ -5,6 +5,8 @@
 #ifndef HOLDFAST_BASE_LOG_H
 #define HOLDFAST_BASE_LOG_H
 
+#include <stdint.h>
+
 #include "base/printf_like.h"
 
 enum log_level { LOG_LEVEL_ERROR = 0, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, LOG_LEVEL_TRACE };
@@ -17,6 +19,14 @@ void log_close(void);
 /* Opens the file of log_open again, under its name, for log rotation (SIGHUP). When that fails the old file is kept and
  * told about it. Does nothing for standard error. */
 void log_reopen(void);
+/* From now on a file of log_open that has reached `cap_bytes` becomes PATH.1 before the next line, PATH.1 becomes
+ * PATH.2 and so on up to PATH.`keep`, the oldest of which goes. 0: never, as it is at first. Not for standard error.
+ * When renaming fails the file goes on growing until it works again. */
+void log_rotate_at(uint64_t cap_bytes, unsigned keep);
+/* Each line of `level` and worse is told to `sink` too, in the thread that logs and before the call returns; it must
+ * not log itself. NULL: nobody. */
+typedef void log_sink(void *arg, enum log_level level, const char *tunnel, const char *message);
+void log_set_sink(log_sink *sink, void *arg, enum log_level level);
 enum log_level log_get_level(void);
 /* Parses "error", "warning", "info", "debug", "trace"; returns 0 or -1. */
 int log_level_parse(const char *word, enum log_level *out);
