@@ -1,8 +1,9 @@
-/* The byte stream to an ssh-agent: a Unix socket (posix), nothing yet on Windows. What is said over it is session/'s.
- */
+/* The byte stream to an ssh-agent: a Unix socket (posix); a named pipe or Pageant's window (Windows). What is said over
+ * it is session/'s. */
 #ifndef HOLDFAST_PLATFORM_AGENT_H
 #define HOLDFAST_PLATFORM_AGENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,8 +11,14 @@
 
 struct platform_agent;
 
+/* Where to ask when the user named no agent: $SSH_AUTH_SOCK; on Windows, unless that names a pipe, the pipe of
+ * Win32-OpenSSH's agent, else Pageant, whichever is there now. Heap string; NULL: there is none. Any thread. */
+char *platform_agent_default(void);
+/* True for what names an agent and is no path of a file: a pipe's name, or Pageant's word, on Windows. */
+bool platform_agent_is_address(const char *text);
 /* Connects to the agent at `path`. Blocking, for at most `timeout_ms`: from a worker thread only. ERR_CONNECT when
- * nobody listens there, ERR_UNSUPPORTED where this system has no agents for us. */
+ * nobody listens there, ERR_REFUSED when it belongs to another user, ERR_UNSUPPORTED for a path that this system has no
+ * agents at. */
 enum err platform_agent_connect(const char *path, uint64_t timeout_ms, struct platform_agent **out,
                                 struct err_info *info);
 /* Sends `request` and reads one answer, both without the four length bytes in front, which are added and taken away

@@ -13,6 +13,9 @@
  * hard one, set the console to UTF-8. */
 void platform_init(void);
 
+/* main()'s words in UTF-8, for the life of the process: on Windows they come in a code page. */
+char **platform_arguments(int argc, char **argv);
+
 /* All paths below are heap strings, NULL when out of memory or unknowable. */
 char *platform_home_dir(void);
 char *platform_user_name(void);
@@ -39,16 +42,43 @@ char *platform_path_resolve(const char *dir, const char *path);
  * Windows' named pipes do neither. */
 bool platform_has_local_sockets(void);
 
+/* uv_tcp_bind for a listener that nobody may take over: Windows lets any program bind a port again that is in use,
+ * unless its first owner forbids it (SO_EXCLUSIVEADDRUSE). 0 or a libuv status. */
+int platform_tcp_bind(uv_tcp_t *tcp, const struct sockaddr *address, unsigned flags);
 /* TCP_USER_TIMEOUT (Linux), TCP_CONNECTIONTIMEOUT-like (macOS), TCP_MAXRT (Windows): unacknowledged data ends the
  * connection after `timeout_ms`. Best effort. */
 void platform_tcp_user_timeout(const uv_tcp_t *tcp, unsigned timeout_ms);
 /* Bounds unsent bytes in the kernel (TCP_NOTSENT_LOWAT) where the system has it. Best effort. */
 void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes);
-/* Has the loop woken only when `bytes` have come (1: any). False where the system's poll does not heed it. The caller
- * must take it back when the rest of a stream is shorter. */
-bool platform_tcp_receive_lowat(const uv_tcp_t *tcp, unsigned bytes);
+/* Has the system acknowledge the next few segments as they come (TCP_QUICKACK, Linux). Best effort. */
+void platform_tcp_quick_ack(const uv_tcp_t *tcp);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
+
+/* Whether the system's service manager started us: %ProgramData% is our place then, and no user's session is ours.
+ * Always false where services are processes like others. */
+bool platform_is_service(void);
+
+/* For program.c: the flags of uv_spawn (no window of its own; a process group that can be killed as one). */
+unsigned platform_program_flags(void);
+/* Kills a program that platform_program_flags began, and what it started where the system can. */
+void platform_program_kill(uv_process_t *process);
+/* What a program of this system printed, as a heap string in UTF-8, up to the first NUL: UTF-16LE, UTF-8, or the
+ * console's code page of Windows. NULL when out of memory. */
+char *platform_program_text(const char *bytes, size_t len);
+
+/* Whether this system can have distributions of the Windows subsystem for Linux. */
+bool platform_has_wsl(void);
+/* Whether those distributions belong to somebody else than us, as they do when we are a service. */
+bool platform_wsl_is_of_another(void);
+/* Where wsl.exe is, as a heap string; it need not exist. NULL when out of memory. */
+char *platform_wsl_program(void);
+
+/* The inbound rule of the system's firewall called `rule`, for TCP ports of this very program. Adding replaces it;
+ * removing takes away that rule of this program and no other. Blocking. ERR_AUTH without the rights for it,
+ * ERR_UNSUPPORTED where we have no way to do so; `info` says what to do. `rule` has no quotes in it. */
+enum err platform_firewall_allow(const char *rule, const uint16_t *ports, size_t port_count, struct err_info *info);
+enum err platform_firewall_remove(const char *rule, struct err_info *info);
 
 /* Asks on the terminal (/dev/tty or the console) with echo off or on. Blocking: from a worker thread only. Heap string
  * that the caller wipes and frees. ERR_UNSUPPORTED when there is no terminal, ERR_CANCELLED on end of input. */
@@ -60,9 +90,19 @@ void platform_terminal_cancel(void);
 /* Overwrites secrets; not optimised away. */
 void platform_wipe(void *data, size_t len);
 
-/* Checks that only the owner can read the private key file, as ssh does: a file of ours that others can read is
- * refused, one of another owner is that owner's affair. OK, or ERR_IO with what to run to mend it. */
+/* Checks that nobody else can read the private key file, as ssh does. OK, or ERR_IO with what to run to mend it.
+ * posix: a file of ours that others can read is refused, one of another owner is that owner's affair. Windows: besides
+ * us, its owner, SYSTEM, Administrators and single services may be in its access list. */
 enum err platform_key_file_check(const char *path, struct err_info *info);
+/* The same for a service's account (`NT SERVICE\holdfast`, DOMAIN\name, LocalSystem), which need not be ours: OK when
+ * it can read the file and nobody else can. ERR_REFUSED: it cannot; ERR_IO: others can, or the file is not there; each
+ * with the command that mends it. ERR_USAGE: there is no such account. With `fix` the access list is made right first:
+ * the account and the owner read, SYSTEM and Administrators do all. ERR_UNSUPPORTED on posix. Blocking. */
+enum err platform_key_file_check_for(const char *path, const char *account, bool fix, struct err_info *info);
+
+/* Makes the file with all of `data`, or none: only its owner can read it (mode 0600; on Windows an access list of the
+ * owner, SYSTEM and Administrators). Never over an existing file. Blocking. ERR_IO names the file. */
+enum err platform_private_file_new(const char *path, const void *data, size_t len, struct err_info *info);
 
 /* An exclusive lock file holding our pid. ERR_BUSY when somebody has it, with the message "already kept by process
  * 1234" to be put after a subject. The lock ends with the process; releasing it removes the file. `lock` may be NULL.

@@ -15,6 +15,18 @@ struct platform_agent {
     int fd;
 };
 
+char *platform_agent_default(void)
+{
+    const char *path = getenv("SSH_AUTH_SOCK");
+    return path != NULL && *path != '\0' ? strdup(path) : NULL;
+}
+
+bool platform_agent_is_address(const char *text)
+{
+    (void)text;
+    return false;
+}
+
 static int left_ms(uint64_t deadline_ns)
 {
     uint64_t now = uv_hrtime();

@@ -1,4 +1,4 @@
-/* Key files and lock files. */
+/* Key files, private files and lock files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,6 +26,48 @@ enum err platform_key_file_check(const char *path, struct err_info *info)
         return err_set(info, ERR_IO,
                        "private key %s has mode %04o, which lets others at it, so it is not used; run: chmod 600 %s",
                        path, (unsigned)status.st_mode & 07777U, path);
+    return OK;
+}
+
+enum err platform_key_file_check_for(const char *path, const char *account, bool fix, struct err_info *info)
+{
+    (void)fix;
+    return err_set(
+        info, ERR_UNSUPPORTED,
+        "%s: looking at a key for another account is not in this version on this system; run: chown %s %s && "
+        "chmod 600 %s",
+        path, account, path, path);
+}
+
+static int write_all(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t written = write(fd, data, len);
+        if (written < 0 && errno != EINTR) {
+            return errno;
+        }
+        if (written > 0) {
+            data += written;
+            len -= (size_t)written;
+        }
+    }
+    return fsync(fd) == 0 ? 0 : errno;
+}
+
+enum err platform_private_file_new(const char *path, const void *data, size_t len, struct err_info *info)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        return err_set(info, ERR_IO, "%s cannot be made: %s", path, strerror(errno));
+    }
+    int failed = write_all(fd, data, len);
+    if (close(fd) != 0 && failed == 0) {
+        failed = errno;
+    }
+    if (failed != 0) {
+        (void)unlink(path);
+        return err_set(info, ERR_IO, "%s cannot be written: %s", path, strerror(failed));
+    }
     return OK;
 }
 

@@ -91,3 +91,9 @@ void platform_wipe(void *data, size_t len)
     memset(data, 0, len);
     __asm__ __volatile__("" : : "r"(data) : "memory"); /* says that the zeros are read */
 }
+
+char **platform_arguments(int argc, char **argv)
+{
+    (void)argc;
+    return argv;
+}

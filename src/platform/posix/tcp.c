@@ -37,16 +37,16 @@ void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes)
 #endif
 }
 
-bool platform_tcp_receive_lowat(const uv_tcp_t *tcp, unsigned bytes)
+void platform_tcp_quick_ack(const uv_tcp_t *tcp)
 {
-#ifdef __linux__
-    int value = (int)bytes;
-    uv_os_fd_t fd;
-    return uv_fileno((const uv_handle_t *)tcp, &fd) == 0 &&
-           setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &value, sizeof value) == 0;
+#ifdef TCP_QUICKACK
+    set_tcp_option(tcp, TCP_QUICKACK, 1);
 #else
-    (void)tcp; /* elsewhere poll does not heed it */
-    (void)bytes;
-    return false;
+    (void)tcp;
 #endif
+}
+
+int platform_tcp_bind(uv_tcp_t *tcp, const struct sockaddr *address, unsigned flags)
+{
+    return uv_tcp_bind(tcp, address, flags); /* a port in use is nobody else's here */
 }

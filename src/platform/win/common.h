@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_PLATFORM_WIN_COMMON_H
 #define HOLDFAST_PLATFORM_WIN_COMMON_H
 
+#include <stdbool.h>
 #include <windows.h>
 #include <winsock2.h>
 
@@ -12,6 +13,15 @@ wchar_t *win_wide(const char *text);
 char *win_utf8(const wchar_t *text);
 /* An environment variable as a heap string in UTF-8; NULL when unset or empty. */
 char *win_environment(const wchar_t *name);
+/* The folder of what belongs to the whole machine (C:\ProgramData), as a heap string. Asked of the system, since the
+ * variable of that name is whatever the parent process says. */
+char *win_program_data(void);
+/* The path of the program that runs, as a heap string. */
+wchar_t *win_own_path(void);
+
+/* The path of a program of the system's own, as a heap string: in System32, by its name Sysnative where a 32-bit
+ * process would be shown another folder. NULL when out of memory. */
+char *win_system_program(const char *name);
 
 /* The one translation of Windows' error codes (GetLastError): to ours, and to the system's sentence (static storage).
  */

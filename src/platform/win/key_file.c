@@ -1,98 +1,267 @@
-/* Who may read a private key file. */
+/* Who may read a private key file: its reader, its owner, SYSTEM and Administrators, and nobody else, as Win32-OpenSSH
+ * has it. */
 #include <aclapi.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "platform/platform.h"
-#include "platform/win/common.h"
+#include "platform/win/access.h"
 
-/* Those that stand for people in general. */
-static const struct {
-    WELL_KNOWN_SID_TYPE type;
-    const char *name;
-    const char *sid; /* as icacls takes it in every language of Windows */
-} crowds[] = {
-    {WinWorldSid, "Everyone", "*S-1-1-0"},
-    {WinAuthenticatedUserSid, "Authenticated Users", "*S-1-5-11"},
-    {WinBuiltinUsersSid, "Users", "*S-1-5-32-545"},
-    {WinBuiltinGuestsSid, "Guests", "*S-1-5-32-546"},
+#define MEND_CAP_BYTES 2048
+
+/* A key file as the system shows it. */
+struct look {
+    const char *path;
+    wchar_t *wide;
+    PSECURITY_DESCRIPTOR descriptor;
+    PSID owner;
+    PACL acl; /* NULL: there is none, and all may do all */
+    DWORD attributes;
 };
-#define CROWDS (sizeof crowds / sizeof crowds[0])
 
-static bool is_crowd(PSID sid, size_t index)
+static void look_deinit(struct look *look)
 {
-    BYTE known[SECURITY_MAX_SID_SIZE];
-    DWORD size = sizeof known;
-    return CreateWellKnownSid(crowds[index].type, NULL, known, &size) && EqualSid(sid, known);
+    if (look->descriptor != NULL) {
+        (void)LocalFree(look->descriptor);
+    }
+    free(look->wide);
+    memset(look, 0, sizeof *look);
 }
 
-/* The crowd that the list lets read, CROWDS when there is none; `out_inherited` when a folder above says so. */
-static size_t crowd_that_reads(PACL acl, bool *out_inherited)
+/* `look` is to be deinitialised in any case. */
+static enum err look_at(const char *path, struct look *look, struct err_info *info)
 {
-    for (DWORD i = 0; i < acl->AceCount; i++) {
-        ACCESS_ALLOWED_ACE *ace = NULL;
-        if (!GetAce(acl, i, (LPVOID *)&ace) || ace->Header.AceType != ACCESS_ALLOWED_ACE_TYPE ||
-            (ace->Header.AceFlags & INHERIT_ONLY_ACE) != 0 ||
-            (ace->Mask & (FILE_READ_DATA | GENERIC_READ | GENERIC_ALL)) == 0)
-            continue;
-        for (size_t crowd = 0; crowd < CROWDS; crowd++) {
-            if (is_crowd(&ace->SidStart, crowd)) {
-                *out_inherited = (ace->Header.AceFlags & INHERITED_ACE) != 0;
-                return crowd;
-            }
+    memset(look, 0, sizeof *look);
+    look->path = path;
+    look->wide = win_wide(path);
+    if (look->wide == NULL) {
+        return err_set(info, ERR_IO, "%s is not a file name", path);
+    }
+    look->attributes = GetFileAttributesW(look->wide);
+    DWORD failed = look->attributes == INVALID_FILE_ATTRIBUTES ? GetLastError() : ERROR_SUCCESS;
+    if (failed == ERROR_SUCCESS && (look->attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
+        return err_set(info, ERR_IO, "%s is a directory, not a private key", path);
+    }
+    if (failed == ERROR_SUCCESS) {
+        failed =
+            GetNamedSecurityInfoW(look->wide, SE_FILE_OBJECT, OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION,
+                                  &look->owner, NULL, &look->acl, NULL, &look->descriptor);
+    }
+    return failed == ERROR_SUCCESS ? OK : err_set(info, ERR_IO, "%s: %s", path, win_err_text(failed));
+}
+
+/* Does the drive keep access lists at all? FAT does not. */
+static bool drive_keeps_lists(const struct look *look)
+{
+    wchar_t root[MAX_PATH + 1];
+    DWORD flags = 0;
+    return GetVolumePathNameW(look->wide, root, MAX_PATH) == 0 ||
+           GetVolumeInformationW(root, NULL, 0, NULL, NULL, &flags, NULL, 0) == 0 ||
+           (flags & FILE_PERSISTENT_ACLS) != 0;
+}
+
+/* The owner when that is a person beside the reader, who keeps what he has; else NULL. */
+static PSID other_owner(const struct look *look, PSID reader)
+{
+    bool person = look->owner != NULL && !EqualSid(look->owner, reader) && !win_sid_is_keeper(look->owner) &&
+                  !win_sid_is_one_service(look->owner);
+    return person ? look->owner : NULL;
+}
+
+/* --- sentences --- */
+
+static void append(char *out, size_t cap_bytes, const char *format, ...) PRINTF_LIKE(3, 4);
+static void append(char *out, size_t cap_bytes, const char *format, ...)
+{
+    size_t len = strlen(out);
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(out + len, cap_bytes - len, format, args);
+    va_end(args);
+}
+
+static void append_name(char *out, size_t cap_bytes, PSID sid)
+{
+    char *name = win_sid_name(sid);
+    append(out, cap_bytes, "%s", name != NULL ? name : "an unknown account");
+    free(name);
+}
+
+/* The command that gives the file the list which mend() makes. SIDs stand for groups, since icacls takes their names in
+ * the language of Windows only. */
+static void mend_line(const struct look *look, PSID reader, const struct win_strangers *strangers, char *out,
+                      size_t cap_bytes)
+{
+    PSID readers[] = {reader, other_owner(look, reader)};
+    out[0] = '\0';
+    append(out, cap_bytes, "icacls \"%s\" /inheritance:r /grant:r", look->path);
+    for (size_t i = 0; i < 2; i++) {
+        if (readers[i] != NULL && !win_sid_is_keeper(readers[i])) {
+            append(out, cap_bytes, " \"");
+            append_name(out, cap_bytes, readers[i]);
+            append(out, cap_bytes, ":(R)\"");
         }
     }
-    return CROWDS;
+    append(out, cap_bytes, " \"*S-1-5-18:(F)\" \"*S-1-5-32-544:(F)\"");
+    bool first = true;
+    for (size_t i = 0; strangers != NULL && i < strangers->count; i++) {
+        char *sid = strangers->items[i].inherited ? NULL : win_sid_text((PSID)(uintptr_t)&strangers->items[i].sid.sid);
+        if (sid != NULL) {
+            append(out, cap_bytes, "%s \"*%s\"", first ? " /remove:g" : "", sid);
+            first = false;
+        }
+        free(sid);
+    }
 }
 
-/* The refusal, with the command that mends it. */
-static enum err refuse(const char *path, const char *crowd, const char *sid, bool inherited, struct err_info *info)
+/* The command must not be cut: where it is long, the path is in it only. */
+static enum err say(enum err code, const struct look *look, const char *what, const char *mend, struct err_info *info)
 {
-    if (!inherited)
-        return err_set(info, ERR_IO,
-                       "private key %s can be read by %s, so it is not used; run: icacls \"%s\" /remove:g %s", path,
-                       crowd, path, sid);
-    char *user = platform_user_name();
-    enum err result = err_set(info, ERR_IO,
-                              "private key %s can be read by %s, so it is not used; run: icacls \"%s\" /inheritance:r "
-                              "/grant:r \"%s:F\"",
-                              path, crowd, path, user != NULL ? user : "%USERNAME%");
-    free(user);
+    struct err_info probe;
+    char text[MEND_CAP_BYTES];
+    int len = snprintf(text, sizeof text, "private key %s %s, so it is not used; run: %s", look->path, what, mend);
+    if (len >= 0 && (size_t)len < sizeof probe.message) {
+        return err_set(info, code, "%s", text);
+    }
+    return err_set(info, code, "the key %s; run: %s", what, mend);
+}
+
+static enum err say_strangers(const struct look *look, PSID reader, const struct win_strangers *strangers,
+                              struct err_info *info)
+{
+    char what[300] = "can be read by ";
+    char mend[MEND_CAP_BYTES];
+    for (size_t i = 0; i < strangers->count; i++) {
+        append(what, sizeof what, "%s", i == 0 ? "" : ", ");
+        append_name(what, sizeof what, (PSID)(uintptr_t)&strangers->items[i].sid.sid);
+    }
+    if (strangers->left_out > 0) {
+        append(what, sizeof what, " and %lu more", (unsigned long)strangers->left_out);
+    }
+    mend_line(look, reader, strangers, mend, sizeof mend);
+    return say(ERR_IO, look, what, mend, info);
+}
+
+/* --- verdicts --- */
+
+/* Nobody else may read it. */
+static enum err check_strangers(const struct look *look, PSID reader, struct err_info *info)
+{
+    struct win_strangers strangers;
+    PSID admitted[] = {reader, look->owner};
+    if (look->acl == NULL) {
+        memset(&strangers, 0, sizeof strangers);
+        if (!drive_keeps_lists(look)) {
+            return err_set(info, ERR_IO,
+                           "private key %s can be read by everyone, so it is not used: its drive keeps no access lists "
+                           "(is it FAT?); move it to an NTFS drive",
+                           look->path);
+        }
+        strangers.items[0].inherited = true;
+        strangers.count = win_sid_known(WinWorldSid, &strangers.items[0].sid) ? 1 : 0;
+        return say_strangers(look, reader, &strangers, info);
+    }
+    win_acl_strangers(look->acl, admitted, look->owner != NULL ? 2 : 1, &strangers);
+    return strangers.count + strangers.left_out == 0 ? OK : say_strangers(look, reader, &strangers, info);
+}
+
+/* What the system thinks of an account whose groups we do not know. */
+static bool system_lets_read(const struct look *look, PSID account)
+{
+    TRUSTEE_W trustee;
+    ACCESS_MASK rights = 0;
+    BuildTrusteeWithSidW(&trustee, account);
+    return GetEffectiveRightsFromAclW(look->acl, &trustee, &rights) == ERROR_SUCCESS && (rights & FILE_READ_DATA) != 0;
+}
+
+/* The account itself must be able to read it. */
+static enum err check_reader(const struct look *look, PSID account, const char *name, struct err_info *info)
+{
+    char what[300];
+    char mend[MEND_CAP_BYTES];
+    if ((look->attributes & FILE_ATTRIBUTE_ENCRYPTED) != 0) {
+        return err_set(info, ERR_REFUSED,
+                       "private key %s is encrypted (EFS) for who made it, and %.100s cannot read it; run: cipher /d "
+                       "\"%s\"",
+                       look->path, name, look->path);
+    }
+    if (look->acl == NULL || win_acl_lets_read(look->acl, account) || system_lets_read(look, account)) {
+        return OK;
+    }
+    (void)snprintf(what, sizeof what, "cannot be read by %.200s", name);
+    mend_line(look, account, NULL, mend, sizeof mend);
+    return say(ERR_REFUSED, look, what, mend, info);
+}
+
+/* Gives the file the list of mend_line(). */
+static enum err mend(const struct look *look, PSID reader, struct err_info *info)
+{
+    struct win_acl acl;
+    union win_sid system;
+    union win_sid administrators;
+    PSID owner = other_owner(look, reader);
+    bool made = win_acl_begin(&acl) && win_sid_known(WinLocalSystemSid, &system) &&
+                win_sid_known(WinBuiltinAdministratorsSid, &administrators) &&
+                (win_sid_is_keeper(reader) || win_acl_allow(&acl, reader, FILE_GENERIC_READ, 0)) &&
+                (owner == NULL || win_acl_allow(&acl, owner, FILE_GENERIC_READ, 0)) &&
+                win_acl_allow(&acl, &system.sid, FILE_ALL_ACCESS, 0) &&
+                win_acl_allow(&acl, &administrators.sid, FILE_ALL_ACCESS, 0);
+    DWORD failed = made ? SetNamedSecurityInfoW(look->wide, SE_FILE_OBJECT,
+                                                DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION, NULL,
+                                                NULL, win_acl_list(&acl), NULL)
+                        : GetLastError();
+    return failed == ERROR_SUCCESS
+               ? OK
+               : err_set(info, ERR_IO, "the access list of %s cannot be set: %s", look->path, win_err_text(failed));
+}
+
+static enum err judge(const char *path, PSID account, const char *name, struct err_info *info)
+{
+    struct look look;
+    enum err result = look_at(path, &look, info);
+    if (result == OK) {
+        result = check_reader(&look, account, name, info);
+    }
+    if (result == OK) {
+        result = check_strangers(&look, account, info);
+    }
+    look_deinit(&look);
     return result;
 }
 
 enum err platform_key_file_check(const char *path, struct err_info *info)
 {
-    PACL acl = NULL;
-    PSECURITY_DESCRIPTOR descriptor = NULL;
-    bool inherited = false;
-    enum err result = OK;
-    wchar_t *wide = win_wide(path);
-    if (wide == NULL)
-        return err_set(info, ERR_IO, "%s is not a file name", path);
-    DWORD attributes = GetFileAttributesW(wide);
-    DWORD failed = attributes == INVALID_FILE_ATTRIBUTES ? GetLastError() : ERROR_SUCCESS;
-    if (failed == ERROR_SUCCESS && (attributes & FILE_ATTRIBUTE_DIRECTORY) != 0) {
-        result = err_set(info, ERR_IO, "%s is a directory, not a private key", path);
-        goto out;
+    struct look look;
+    union win_sid us;
+    enum err result = look_at(path, &look, info);
+    if (result == OK && !win_sid_of_us(&us)) {
+        result = err_set(info, ERR_IO, "%s: who runs this is not known here: %s", path, win_err_text(GetLastError()));
     }
-    if (failed == ERROR_SUCCESS)
-        failed =
-            GetNamedSecurityInfoW(wide, SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, NULL, NULL, &acl, NULL, &descriptor);
-    if (failed != ERROR_SUCCESS) {
-        result = err_set(info, ERR_IO, "%s: %s", path, win_err_text(failed));
-        goto out;
+    if (result == OK) {
+        result = check_strangers(&look, &us.sid, info);
     }
-    if (acl == NULL) { /* no list at all: all may do all, as on a FAT volume */
-        result = refuse(path, "everyone", "", true, info);
-        goto out;
-    }
-    size_t crowd = crowd_that_reads(acl, &inherited);
-    if (crowd < CROWDS)
-        result = refuse(path, crowds[crowd].name, crowds[crowd].sid, inherited, info);
-out:
-    if (descriptor != NULL)
-        (void)LocalFree(descriptor);
-    free(wide);
+    look_deinit(&look);
     return result;
+}
+
+enum err platform_key_file_check_for(const char *path, const char *account, bool fix, struct err_info *info)
+{
+    struct look look;
+    union win_sid sid;
+    enum err result = win_sid_of_account(account, &sid, info);
+    if (result != OK) {
+        return result;
+    }
+    result = judge(path, &sid.sid, account, info);
+    if (result == OK || !fix) {
+        return result;
+    }
+    result = look_at(path, &look, info);
+    if (result == OK) {
+        result = mend(&look, &sid.sid, info);
+    }
+    look_deinit(&look);
+    return result == OK ? judge(path, &sid.sid, account, info) : result;
 }

@@ -26,8 +26,8 @@ static char *join(char *left, const char *right)
     return path;
 }
 
-/* True for LocalSystem, and for any account that the service manager logged on. */
-static bool is_service(void)
+/* LocalSystem, and any account that the service manager logged on. */
+bool platform_is_service(void)
 {
     static const WELL_KNOWN_SID_TYPE types[] = {WinLocalSystemSid, WinServiceSid};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
@@ -47,7 +47,7 @@ char *platform_ssh_dir(void)
 
 char *platform_system_ssh_dir(void)
 {
-    return join(win_environment(L"ProgramData"), "ssh");
+    return join(win_program_data(), "ssh");
 }
 
 const char *platform_null_device(void)
@@ -57,7 +57,7 @@ const char *platform_null_device(void)
 
 char *platform_default_definitions(void)
 {
-    return join(win_environment(is_service() ? L"ProgramData" : L"APPDATA"), "holdfast");
+    return join(platform_is_service() ? win_program_data() : win_environment(L"APPDATA"), "holdfast");
 }
 
 /* Creates the folder and those above it that are missing. 0 or a libuv status. */
@@ -81,7 +81,7 @@ static int make_dirs(char *path)
 
 char *platform_state_dir(struct err_info *info)
 {
-    char *path = join(win_environment(is_service() ? L"ProgramData" : L"LOCALAPPDATA"), "holdfast\\state");
+    char *path = join(platform_is_service() ? win_program_data() : win_environment(L"LOCALAPPDATA"), "holdfast\\state");
     if (path == NULL) {
         (void)err_set(info, ERR_IO, "no place for the state: %%ProgramData%% or %%LOCALAPPDATA%% is not set");
         return NULL;

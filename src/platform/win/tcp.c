@@ -22,9 +22,27 @@ void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes)
     (void)bytes;
 }
 
-bool platform_tcp_receive_lowat(const uv_tcp_t *tcp, unsigned bytes)
+void platform_tcp_quick_ack(const uv_tcp_t *tcp)
 {
-    (void)tcp; /* Windows has no such option */
-    (void)bytes;
-    return false;
+    (void)tcp; /* Windows has no such option for one connection */
+}
+
+int platform_tcp_bind(uv_tcp_t *tcp, const struct sockaddr *address, unsigned flags)
+{
+    BOOL exclusive = TRUE;
+    SOCKET made = WSASocketW(address->sa_family, SOCK_STREAM, IPPROTO_TCP, NULL, 0, WSA_FLAG_OVERLAPPED);
+    if (made == INVALID_SOCKET)
+        return uv_translate_sys_error(WSAGetLastError());
+    (void)SetHandleInformation((HANDLE)made, HANDLE_FLAG_INHERIT, 0);
+    if (setsockopt(made, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (const char *)&exclusive, sizeof exclusive) != 0) {
+        int status = uv_translate_sys_error(WSAGetLastError());
+        (void)closesocket(made);
+        return status;
+    }
+    int status = uv_tcp_open(tcp, made);
+    if (status != 0) {
+        (void)closesocket(made);
+        return status;
+    }
+    return uv_tcp_bind(tcp, address, flags);
 }
