@@ -24,6 +24,20 @@ static void on_keepalive_reply(void *arg, enum err result, uint16_t bound_port)
     }
 }
 
+static void ask(struct session *session)
+{
+    session->probes++;
+    session->probe_sent_ms = uv_now(session->loop);
+    mux_keepalive(session->mux, on_keepalive_reply, session);
+}
+
+/* Arms for `due_ms`, or for the answer to session_probe where that is due earlier. */
+static void arm_ready(struct session *session, uint64_t due_ms)
+{
+    bool earlier = session->probe_due_ms != 0 && session->probe_due_ms < due_ms;
+    arm(session, earlier ? session->probe_due_ms : due_ms);
+}
+
 static void check_ready(struct session *session)
 {
     uint64_t interval = session->spec.server_alive_interval_ms;
@@ -35,6 +49,10 @@ static void check_ready(struct session *session)
         session_end(session, ERR_TIMEOUT, "the peer did not finish changing keys within %d s", REKEY_MAX_MS / 1000);
         return;
     }
+    if (session->probe_due_ms != 0 && uv_now(session->loop) >= session->probe_due_ms) {
+        session_end(session, ERR_TIMEOUT, "the peer does not answer since the system woke up or its network changed");
+        return;
+    }
     if (silent >= interval * (session->spec.server_alive_count_max + 1ULL) &&
         session->probes >= session->spec.server_alive_count_max) {
         session_end(session, ERR_TIMEOUT, "the peer is silent since %.3g s (server_alive_interval x (count + 1))",
@@ -43,14 +61,27 @@ static void check_ready(struct session *session)
     }
     if (silent >= interval) {
         if (session->probes < session->spec.server_alive_count_max) {
-            session->probes++;
-            session->probe_sent_ms = uv_now(session->loop);
-            mux_keepalive(session->mux, on_keepalive_reply, session);
+            ask(session);
         }
-        arm(session, uv_now(session->loop) + interval - silent % interval);
+        arm_ready(session, uv_now(session->loop) + interval - silent % interval);
     } else {
-        arm(session, session->last_received_ms + interval);
+        arm_ready(session, session->last_received_ms + interval);
     }
+}
+
+void session_probe(struct session *session)
+{
+    uint64_t now = uv_now(session->loop);
+    uint64_t interval = session->spec.server_alive_interval_ms;
+    uint64_t limit = interval * (session->spec.server_alive_count_max + 1ULL);
+    uint64_t patience = session->spec.connect_timeout_ms;
+    if (session->phase != SESSION_READY || session->ending || session->stopping || interval == 0 ||
+        session->probe_due_ms != 0) {
+        return;
+    }
+    session->probe_due_ms = now + (patience != 0 && patience < limit ? patience : limit);
+    ask(session);
+    arm_ready(session, now + interval);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -113,6 +144,7 @@ void alive_received(struct session *session)
 {
     session->last_received_ms = uv_now(session->loop);
     session->probes = 0;
+    session->probe_due_ms = 0;
 }
 
 void alive_stop_within(struct session *session, uint64_t ms)

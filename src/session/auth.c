@@ -191,6 +191,12 @@ static void finish_refused(struct auth *auth)
     (void)auth_peer_text(auth, peer, sizeof peer);
     const char *at = strrchr(peer, '@');
     const char *host = at != NULL ? at + 1 : peer;
+    if (auth->needs_passphrase[0] != '\0' && auth->secret_error[0] != '\0') {
+        finish(auth,
+               err_set(&auth->why, ERR_AUTH, "%s was refused: the peer would take %s, but it has a passphrase, and %s",
+                       peer, auth->needs_passphrase, auth->secret_error));
+        return;
+    }
     if (auth->needs_passphrase[0] != '\0') {
         finish(auth,
                err_set(&auth->why, ERR_AUTH,

@@ -119,7 +119,7 @@ char *auth_agent_path(const struct host_spec *spec)
 {
     const char *wanted = spec->identity_agent;
     if (wanted == NULL || strcmp(wanted, "SSH_AUTH_SOCK") == 0)
-        return environment("SSH_AUTH_SOCK");
+        return platform_agent_default();
     if (strcmp(wanted, "none") == 0)
         return NULL;
     if (wanted[0] == '$')

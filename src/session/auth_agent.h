@@ -33,7 +33,8 @@ enum err auth_agent_parse_signature(const uint8_t *answer, size_t len, struct wi
 void auth_agent_write_sign(struct wire_writer *out, const uint8_t *key, size_t key_len, const uint8_t *data, size_t len,
                            struct wire_slice algorithm);
 
-/* Where the agent of this host listens: identity_agent, or $SSH_AUTH_SOCK. Heap string; NULL: no agent. */
+/* Where the agent of this host listens: identity_agent, or the system's (platform_agent_default). Heap
+ * string; NULL: no agent. */
 char *auth_agent_path(const struct host_spec *spec);
 
 /* Both are blocking: from a worker thread only. `list` opens a connection for one question; `sign` too, since an agent

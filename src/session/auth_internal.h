@@ -27,6 +27,9 @@ enum auth_stage {
     AUTH_STAGE_OVER
 };
 
+/* The stored secret as the passphrase of a key: `passphrase` is it while in use. */
+enum auth_secret { AUTH_SECRET_UNTRIED = 0, AUTH_SECRET_IN_USE, AUTH_SECRET_OVER };
+
 enum auth_step { AUTH_GO_ON, AUTH_WAIT_FOR_INPUT };
 
 /* One key that may be offered. */
@@ -77,6 +80,8 @@ struct auth {
     struct err_info sign_error; /* of the sign callback; OK when it did not fail */
     char *passphrase;           /* of the current key; wiped */
     unsigned passphrase_tries;
+    enum auth_secret secret; /* of the current key */
+    char secret_error[300];  /* why the stored secret did not help, last */
 
     unsigned kbdint_tries;
     unsigned kbdint_rounds;

@@ -109,6 +109,7 @@ bool auth_keys_next(struct auth *auth)
 {
     auth_password_wipe(&auth->passphrase);
     auth->passphrase_tries = 0;
+    auth->secret = AUTH_SECRET_UNTRIED;
     for (size_t i = 0; i < auth->candidate_count; i++) {
         struct auth_candidate *candidate = &auth->candidates[i];
         if (candidate->offered || candidate->accepted)

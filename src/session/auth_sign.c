@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "platform/platform.h"
+#include "platform/secret.h"
 #include "session/auth_internal.h"
 #include "session/host_key.h"
 
@@ -113,20 +113,53 @@ enum auth_step auth_sign_probe(struct auth *auth)
     return AUTH_GO_ON;
 }
 
-enum auth_step auth_sign_unlock(struct auth *auth)
+static void note_secret(struct auth *auth, const char *why)
+{
+    (void)snprintf(auth->secret_error, sizeof auth->secret_error, "%.299s", why);
+    log_warning(auth->log_name, "%.300s: %s", auth->current->file->path, auth->secret_error);
+    auth->secret = AUTH_SECRET_OVER;
+}
+
+/* A stored secret may open the key. True when there is a passphrase to try; back here after that, it was a wrong one.
+ */
+static bool take_secret(struct auth *auth)
+{
+    struct err_info info;
+    const char *name = auth->spec->passphrase_secret;
+    if (name == NULL || auth->secret == AUTH_SECRET_OVER) {
+        return false;
+    }
+    if (auth->secret == AUTH_SECRET_IN_USE) {
+        (void)err_set(&info, ERR_AUTH,
+                      "the secret '%s' is not its passphrase; store the right one with holdfast secret set", name);
+        note_secret(auth, info.message);
+        return false;
+    }
+    if (platform_secret_get(name, &auth->passphrase, &info) != OK) {
+        note_secret(auth, info.message);
+        return false;
+    }
+    auth->secret = AUTH_SECRET_IN_USE;
+    return true;
+}
+
+/* Asks for the passphrase. False when the key is given up. */
+static bool ask_passphrase(struct auth *auth)
 {
     char prompt[600];
-    struct key_file *file = auth->current->file;
-    auth_password_wipe(&auth->passphrase);
+    const struct key_file *file = auth->current->file;
     if (!auth->may_ask) {
         (void)snprintf(auth->needs_passphrase, sizeof auth->needs_passphrase, "%s", file->path);
-        drop_candidate(auth, "has a passphrase, and nobody can be asked here: load it into ssh-agent, or use a key "
+        drop_candidate(auth,
+                       auth->secret_error[0] != '\0'
+                           ? auth->secret_error
+                           : "has a passphrase, and nobody can be asked here: load it into ssh-agent, or use a key "
                              "without passphrase and with least rights");
-        return AUTH_GO_ON;
+        return false;
     }
     if (auth->passphrase_tries++ == AUTH_PASSPHRASE_TRIES) {
         drop_candidate(auth, "no right passphrase was given");
-        return AUTH_GO_ON;
+        return false;
     }
     (void)snprintf(prompt, sizeof prompt, "%sEnter passphrase for key '%.400s': ",
                    auth->passphrase_tries > 1 ? "Bad passphrase, try again. " : "", file->path);
@@ -134,6 +167,16 @@ enum auth_step auth_sign_unlock(struct auth *auth)
     if (auth->passphrase == NULL || auth->passphrase[0] == '\0') { /* as with ssh: skips this key */
         auth_password_wipe(&auth->passphrase);
         drop_candidate(auth, "no passphrase was given");
+        return false;
+    }
+    return true;
+}
+
+enum auth_step auth_sign_unlock(struct auth *auth)
+{
+    struct key_file *file = auth->current->file;
+    auth_password_wipe(&auth->passphrase);
+    if (!take_secret(auth) && !ask_passphrase(auth)) {
         return AUTH_GO_ON;
     }
     if (auth->current->blob != NULL) {

@@ -5,10 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "session/mdns.h"
+#include "session/mdns_wire.h"
+
 enum {
     STAGGER_MS = 250, /* RFC 8305 section 5: between attempts */
     ADDRESSES_MAX = 16,
-    DEFAULT_TIMEOUT_MS = 10000
+    DEFAULT_TIMEOUT_MS = 10000,
+    RESOLVER_SLOW_MS = 2000 /* for a name under .local: then it is asked for by multicast too */
 };
 
 /* Lives until its socket is closed, or is the caller's: a host after it may be tried meanwhile. */
@@ -38,6 +42,8 @@ struct dial {
     int lookup_status; /* the resolver refused to begin with this host, told by the deadline timer; 0: it did not */
     struct dial_events events;
     struct lookup *lookup;
+    struct mdns *mdns;
+    bool mdns_asked; /* for this host */
     uv_timer_t stagger, deadline;
     struct sockaddr_storage addresses[ADDRESSES_MAX]; /* of this host */
     struct attempt *attempts[ADDRESSES_MAX];          /* those that run, NULL otherwise */
@@ -51,6 +57,7 @@ struct dial {
 
 static void begin_host(struct dial *dial);
 static void next_attempt(struct dial *dial);
+static bool ask_by_multicast(struct dial *dial);
 
 const char *dial_address_text(const struct sockaddr *address, char *out, size_t cap_bytes)
 {
@@ -118,6 +125,15 @@ static void drop_attempt(struct attempt *attempt)
     uv_close((uv_handle_t *)attempt->tcp, on_socket_closed);
 }
 
+static void drop_lookup(struct dial *dial)
+{
+    if (dial->lookup != NULL) {
+        dial->lookup->dial = NULL;
+        (void)uv_cancel((uv_req_t *)&dial->lookup->req);
+        dial->lookup = NULL;
+    }
+}
+
 /* Ends whatever this host still has under way. */
 static void drop_host(struct dial *dial)
 {
@@ -127,10 +143,10 @@ static void drop_host(struct dial *dial)
         }
     }
     dial->address_count = dial->next_address = 0;
-    if (dial->lookup != NULL) {
-        dial->lookup->dial = NULL;
-        (void)uv_cancel((uv_req_t *)&dial->lookup->req);
-        dial->lookup = NULL;
+    drop_lookup(dial);
+    if (dial->mdns != NULL) {
+        mdns_cancel(dial->mdns);
+        dial->mdns = NULL;
     }
 }
 
@@ -165,7 +181,11 @@ static void on_deadline(uv_timer_t *timer)
     char text[96];
     if (dial->lookup_status != 0) {
         note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index], err_uv_text(dial->lookup_status));
-        host_failed(dial);
+        dial->lookup_status = 0;
+        (void)uv_timer_start(&dial->deadline, on_deadline, dial->timeout_ms, 0);
+        if (!ask_by_multicast(dial)) {
+            host_failed(dial);
+        }
         return;
     }
     (void)snprintf(text, sizeof text, "no answer within %.3g s", (double)dial->timeout_ms / 1000.0);
@@ -298,6 +318,73 @@ static void sort_addresses(struct dial *dial, const struct addrinfo *list)
     }
 }
 
+/* ---- names under .local ---- */
+
+/* Who asked by multicast, kept apart: the dial may be at another host by the time the answer comes. */
+struct multicast {
+    struct dial *dial;
+    size_t host_index;
+};
+
+static void on_multicast(void *arg, const struct sockaddr_storage *addresses, size_t count)
+{
+    struct multicast *multicast = arg;
+    struct dial *dial = multicast->dial;
+    bool current = !dial->finished && dial->mdns != NULL && dial->host_index == multicast->host_index;
+    free(multicast);
+    if (current) {
+        dial->mdns = NULL;
+        for (size_t i = 0; i < count && dial->address_count < ADDRESSES_MAX; i++) {
+            struct sockaddr_storage *address = &dial->addresses[dial->address_count++];
+            *address = addresses[i];
+            ((struct sockaddr_in *)(void *)address)->sin_port = htons(dial->port); /* the same place in both families */
+        }
+        if (count > 0) {
+            drop_lookup(dial);
+            (void)uv_timer_stop(&dial->stagger);
+            if (dial->events.on_resolved != NULL) {
+                dial->events.on_resolved(dial->events.arg);
+            }
+            next_attempt(dial);
+        } else if (dial->lookup == NULL) { /* the resolver has failed before */
+            note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index],
+                         "nobody answers to this name on the local network");
+            host_failed(dial);
+        }
+    }
+    release(dial);
+}
+
+/* Asks for this host by multicast DNS if its name is one for it. True: an answer will come. */
+static bool ask_by_multicast(struct dial *dial)
+{
+    const char *host = dial->hosts[dial->host_index];
+    if (dial->mdns != NULL) {
+        return true;
+    }
+    if (dial->mdns_asked || !mdns_is_local(host)) {
+        return false;
+    }
+    struct multicast *multicast = malloc(sizeof *multicast);
+    if (multicast == NULL) {
+        return false;
+    }
+    *multicast = (struct multicast){.dial = dial, .host_index = dial->host_index};
+    dial->mdns_asked = true;
+    dial->mdns = mdns_start(dial->loop, host, dial->family, on_multicast, multicast);
+    if (dial->mdns == NULL) {
+        free(multicast);
+        return false;
+    }
+    dial->handles++;
+    return true;
+}
+
+static void on_resolver_slow(uv_timer_t *timer)
+{
+    (void)ask_by_multicast(timer->data);
+}
+
 static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
 {
     struct lookup *lookup = (struct lookup *)req->data;
@@ -312,11 +399,17 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
         uv_freeaddrinfo(list);
         note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index],
                      status != 0 ? err_uv_text(status) : "the name has no address");
-        host_failed(dial);
+        if (!ask_by_multicast(dial)) {
+            host_failed(dial);
+        }
         return;
     }
     sort_addresses(dial, list);
     uv_freeaddrinfo(list);
+    if (dial->mdns != NULL) {
+        mdns_cancel(dial->mdns);
+        dial->mdns = NULL;
+    }
     if (dial->events.on_resolved != NULL) {
         dial->events.on_resolved(dial->events.arg);
     }
@@ -348,11 +441,15 @@ static void begin_host(struct dial *dial)
     char service[8];
     int status = UV_ENOMEM;
     dial->lookup_status = 0;
+    dial->mdns_asked = false;
     hints.ai_family = dial->family == 4 ? AF_INET : dial->family == 6 ? AF_INET6 : AF_UNSPEC;
     (void)snprintf(service, sizeof service, "%u", dial->port);
     (void)uv_timer_start(&dial->deadline, on_deadline, dial->timeout_ms, 0);
     if (use_literal(dial)) {
         return;
+    }
+    if (mdns_is_local(dial->hosts[dial->host_index])) {
+        (void)uv_timer_start(&dial->stagger, on_resolver_slow, RESOLVER_SLOW_MS, 0);
     }
     dial->lookup = calloc(1, sizeof *dial->lookup);
     if (dial->lookup != NULL) {

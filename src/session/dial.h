@@ -24,13 +24,16 @@ struct dial_result {
     size_t host_index;   /* which of the hosts answered */
 };
 
+/* OK: `tcp` is a connected handle from malloc that is now the caller's, and `result` its peer. Else `tcp` is NULL and
+ * `why` tells each address tried. */
+typedef void (*dial_done)(void *arg, uv_tcp_t *tcp, const struct dial_result *result, const struct err_info *why);
+
 struct dial_events {
     /* The names are resolved and connecting begins (may come once per host, and from inside
      * dial_start for a numeric address). May be NULL. */
     void (*on_resolved)(void *arg);
-    /* Exactly once, never inside dial_start. OK: `tcp` is a connected handle from malloc that is now the caller's, and
-     * `result` its peer. Else `tcp` is NULL and `why` tells each address tried. The dial frees itself. */
-    void (*on_done)(void *arg, uv_tcp_t *tcp, const struct dial_result *result, const struct err_info *why);
+    /* Exactly once, never inside dial_start. The dial frees itself. */
+    dial_done on_done;
     void *arg;
 };
 

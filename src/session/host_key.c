@@ -142,6 +142,16 @@ static void find_pinned(const struct host_spec *spec, const char *hostname, uint
     }
 }
 
+bool host_key_is_pinned(const struct host_spec *spec, const char *hostname, uint16_t port)
+{
+    bool pinned[ALGORITHM_COUNT] = {false};
+    bool any = false;
+    find_pinned(spec, hostname, port, pinned);
+    for (size_t i = 0; i < ALGORITHM_COUNT; i++)
+        any = any || pinned[i];
+    return any;
+}
+
 char *host_key_algorithms(const struct host_spec *spec, const char *hostname, uint16_t port)
 {
     struct preference preference;

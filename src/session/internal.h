@@ -50,16 +50,10 @@ struct session {
     size_t in_start, in_end;
     bool reading;
     int in_over; /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
-    struct bulk {
-        uv_timer_t timer;
-        uint64_t window_ms;     /* when the current count began */
-        uint64_t not_before_ms; /* after a stall, bulk is not tried again before this */
-        uint64_t backoff_ms;
-        size_t window_bytes;
-        bool on, read_since_tick, was_dry;
-    } bulk;
-    struct outbound out;    /* being filled */
-    struct outbound flight; /* being written by write_req */
+    uint64_t bytes_delivered, bytes_at_hold; /* the bytes_in when input was last passed on, and last held */
+    uint64_t quick_ack_at;                   /* the bytes_in at which the next one is asked for */
+    struct outbound out;                     /* being filled */
+    struct outbound flight;                  /* being written by write_req */
     bool writing;
     uv_write_t write_req;
     char disconnect_text[256]; /* what the peer said with its DISCONNECT */
@@ -72,7 +66,8 @@ struct session {
 
     /* alive */
     uint64_t last_received_ms, phase_started_ms;
-    unsigned probes; /* keepalives asked since the last received byte */
+    unsigned probes;       /* keepalives asked since the last received byte */
+    uint64_t probe_due_ms; /* session_probe was called: nothing having come by then, the session ends; 0: it was not */
     uint64_t probe_sent_ms;
     int64_t rtt_ms;
 
@@ -119,12 +114,6 @@ void session_step(struct session *session);
 void alive_phase(struct session *session);
 void alive_received(struct session *session);
 /* A disconnect is on its way; the session ends after `ms` even if it cannot leave. */
-/* ---- bulk.c ---- */
-void bulk_init(struct session *session);
-/* Bytes have come: in a stream of many, has the system collect them, so that fewer wake-ups carry more. */
-void bulk_received(struct session *session, size_t bytes);
-void bulk_stop(struct session *session);
-
 void alive_stop_within(struct session *session, uint64_t ms);
 
 /* ---- ssh2_err.c: the one place where libssh2's codes become ours ---- */

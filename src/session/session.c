@@ -9,7 +9,12 @@
 #include "platform/platform.h"
 #include "session/internal.h"
 
-enum { TURN_PASSES = 16, NOTSENT_LOWAT_BYTES = 128 * 1024 };
+enum {
+    TURN_PASSES = 16,
+    NOTSENT_LOWAT_BYTES = 128 * 1024,
+    HOLD_FROM_BYTES = 24 * 1024,
+    HOLD_UNTIL_BYTES = 128 * 1024 /* more than this would leave the channels' readers without work meanwhile */
+};
 
 /* A session whose spec names no limit changes its keys after this much: RFC 4253 section 9 advises to, and a 32-bit
  * count of packets must not come round. */
@@ -227,6 +232,21 @@ static void maybe_rekey(struct session *session)
     session->was_rekeying = rekeying;
 }
 
+/* Whether delivery waits for one more look at the socket, without sleep: a bulk stream comes in small portions, and
+ * each one that is passed on alone costs a system call and wakes its reader. Ends when nothing new came or enough is
+ * there. */
+static bool hold_for_more(struct session *session)
+{
+    uint64_t held = session->bytes_in - session->bytes_delivered;
+    if (session->reading && held >= HOLD_FROM_BYTES && held < HOLD_UNTIL_BYTES &&
+        session->bytes_in != session->bytes_at_hold) {
+        session->bytes_at_hold = session->bytes_in;
+        return true;
+    }
+    session->bytes_delivered = session->bytes_in;
+    return false;
+}
+
 /* One turn of a working session: what came is taken apart and delivered, what is owed is sent, until nothing moves. */
 static void step_ready(struct session *session)
 {
@@ -238,6 +258,10 @@ static void step_ready(struct session *session)
                 break;
             }
             maybe_rekey(session);
+        }
+        if (pass == 0 && hold_for_more(session)) {
+            session_wake(session);
+            return; /* session_step() flushes */
         }
         if (mux_turn(session->mux)) {
             more = true;
@@ -331,7 +355,6 @@ static void close_handles(struct session *session)
     session->handles_closing = true;
     uv_close((uv_handle_t *)&session->turn, on_handle_closed);
     uv_close((uv_handle_t *)&session->timer, on_handle_closed);
-    uv_close((uv_handle_t *)&session->bulk.timer, on_handle_closed);
 }
 
 static void on_tcp_closed(uv_handle_t *handle)
@@ -396,7 +419,6 @@ void session_end(struct session *session, enum err code, const char *format, ...
     (void)err_set(&session->why, code, "%s", message);
     session->ending = true;
     (void)uv_timer_stop(&session->timer);
-    bulk_stop(session);
     if (session->dial != NULL) {
         dial_cancel(session->dial);
     }
@@ -495,7 +517,6 @@ struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool 
     (void)uv_timer_init(loop, &session->timer);
     session->turn.data = session->timer.data = session;
     session->handles = 2;
-    bulk_init(session);
     return session;
 }
 

@@ -59,6 +59,10 @@ struct session_facts {
 struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool interactive, const char *log_name,
                             const struct session_events *events);
 void session_start(struct session *session);
+/* Something happened that connections often do not survive (a wake-up, a change of network): asks the peer at once
+ * whether it is there, and ends the session when nothing came within connect_timeout, or within the keepalive's limit
+ * where that is less. Before SESSION_READY, and without server_alive_interval, it does nothing. */
+void session_probe(struct session *session);
 /* Sends a disconnect, flushes for at most `flush_ms`, closes. Completes by on_closed (ERR_CANCELLED). */
 void session_stop(struct session *session, uint64_t flush_ms);
 /* After on_closed only (may be called inside it). */

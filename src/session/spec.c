@@ -51,15 +51,11 @@ void host_spec_init(struct host_spec *spec)
 
 /* The strings and the lists of a host_spec, so that copying and freeing cannot forget one. */
 static const size_t string_offsets[] = {
-    offsetof(struct host_spec, name),
-    offsetof(struct host_spec, user),
-    offsetof(struct host_spec, identity_agent),
-    offsetof(struct host_spec, host_key_alias),
-    offsetof(struct host_spec, bind_address),
-    offsetof(struct host_spec, ciphers),
-    offsetof(struct host_spec, macs),
-    offsetof(struct host_spec, kex_algorithms),
-    offsetof(struct host_spec, host_key_algorithms),
+    offsetof(struct host_spec, name),           offsetof(struct host_spec, user),
+    offsetof(struct host_spec, identity_agent), offsetof(struct host_spec, passphrase_secret),
+    offsetof(struct host_spec, host_key_alias), offsetof(struct host_spec, bind_address),
+    offsetof(struct host_spec, ciphers),        offsetof(struct host_spec, macs),
+    offsetof(struct host_spec, kex_algorithms), offsetof(struct host_spec, host_key_algorithms),
 };
 static const size_t list_offsets[] = {
     offsetof(struct host_spec, hostnames),

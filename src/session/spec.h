@@ -29,7 +29,8 @@ struct host_spec {
     struct string_list identity_files;    /* private key files, absolute paths, in order */
     bool identity_files_are_default;      /* true: nobody asked for these; missing ones are skipped silently */
     bool identities_only;                 /* offer only these files' keys, even when the agent has more */
-    char *identity_agent;                 /* agent socket; NULL: $SSH_AUTH_SOCK; "none": no agent */
+    char *identity_agent;                 /* its socket or pipe, or "pageant"; NULL: the system's; "none": no agent */
+    char *passphrase_secret;              /* name of the stored secret that unlocks them; NULL: none */
     struct string_list known_hosts_files; /* absolute; the first is the one written to */
     enum host_key_policy strict_host_key_checking;
     char *host_key_alias; /* name to look up in known_hosts instead */

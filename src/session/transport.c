@@ -8,7 +8,12 @@
 #include "platform/platform.h"
 #include "session/internal.h"
 
-enum { OUT_FIRST_BYTES = 64 * 1024, OUT_KEEP_BYTES = 512 * 1024 };
+enum {
+    OUT_FIRST_BYTES = 64 * 1024,
+    OUT_KEEP_BYTES = 512 * 1024,
+    QUICK_ACK_READ_BYTES = 32 * 1024, /* one read of this much is a bulk stream */
+    QUICK_ACK_EVERY_BYTES = 128 * 1024
+};
 
 /* ---- libssh2's side ---- */
 
@@ -177,6 +182,17 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init((char *)session->inbound + session->in_end, (unsigned)(INBOUND_BYTES - session->in_end));
 }
 
+/* Acknowledgements held back until we read make a sender that paces itself by them (BBR) take our own pace for the
+ * path's and stay below it. A bulk stream's are therefore sent early now and then; a slow stream's, which cost a link
+ * more than they bring, never. */
+static void quick_ack(struct session *session, size_t len)
+{
+    if (len >= QUICK_ACK_READ_BYTES && session->bytes_in >= session->quick_ack_at) {
+        session->quick_ack_at = session->bytes_in + QUICK_ACK_EVERY_BYTES;
+        platform_tcp_quick_ack(session->tcp);
+    }
+}
+
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct session *session = stream->data;
@@ -188,7 +204,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         session->in_end += (size_t)nread;
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
-        bulk_received(session, (size_t)nread);
+        quick_ack(session, (size_t)nread);
     } else {
         session->in_over = (int)nread;
     }
