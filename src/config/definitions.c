@@ -110,18 +110,17 @@ static const struct key_rule forward_rules[] = {
 };
 
 /* A socket's path on our own side is relative to the file. */
-static bool resolve_path(struct loader *loader, struct endpoint *endpoint)
+static void resolve_path(struct loader *loader, struct endpoint *endpoint)
 {
     if (endpoint->kind == ENDPOINT_UNIX) {
         char *path = platform_path_resolve(loader->dir, endpoint->path);
         if (path == NULL) {
             loader->out_of_memory = true;
-            return false;
+            return;
         }
         free(endpoint->path);
         endpoint->path = path;
     }
-    return true;
 }
 
 static void read_listen(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
@@ -136,27 +135,7 @@ static void read_listen(struct loader *loader, const struct key_path *path, cons
         (spec->type == FORWARD_LOCAL && forward_check_own_side(spec, &info) != OK)) {
         loader_error_info(loader, loader_place(loader, value), path, &info);
     } else if (spec->type == FORWARD_LOCAL) {
-        (void)resolve_path(loader, &spec->listen);
-    }
-}
-
-static void read_target(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
-                        struct forward_spec *spec)
-{
-    struct err_info info = {.code = OK};
-    if (value->kind == YAML_TREE_MAP && (schema_get(value, "command") != NULL || schema_get(value, "wsl") != NULL)) {
-        loader_error(loader, loader_place(loader, value), path, "not in this version");
-        return;
-    }
-    const char *text = schema_scalar(loader, path, value);
-    if (text == NULL) {
-        return;
-    }
-    if (endpoint_parse_target(text, &spec->to, &info) != OK ||
-        (spec->type == FORWARD_REMOTE && forward_check_own_side(spec, &info) != OK)) {
-        loader_error_info(loader, loader_place(loader, value), path, &info);
-    } else if (spec->type == FORWARD_REMOTE) {
-        (void)resolve_path(loader, &spec->to);
+        resolve_path(loader, &spec->listen);
     }
 }
 
@@ -233,7 +212,7 @@ static void read_forward(struct loader *loader, const struct key_path *path, con
     spec.type = nodes.local != NULL ? FORWARD_LOCAL : FORWARD_REMOTE;
     read_listen(loader, &listen_path, listen, &spec);
     if (nodes.to != NULL) {
-        read_target(loader, &to, nodes.to, &spec);
+        loader_read_target(loader, &to, nodes.to, &spec);
     } else if (schema_get(value, "command") == NULL) {
         loader_error(loader, loader_place(loader, value), path, "'to' is missing; write 'to: HOST:PORT'");
     }

@@ -164,6 +164,70 @@ static enum err target_set(struct endpoint *out, const char *host, const char *p
     return result;
 }
 
+/* --- targets that move --- */
+
+#define DISTRIBUTION_MAX_BYTES 64
+
+enum err distribution_check(const char *name, struct err_info *info)
+{
+    char shown[SHOWN_BYTES];
+    size_t len = strlen(name);
+    bool good = len > 0 && len <= DISTRIBUTION_MAX_BYTES && name[0] != '-';
+    for (size_t i = 0; good && i < len; i++) {
+        char byte = text_lower(name[i]);
+        good = (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9') || strchr("._-", byte) != NULL;
+    }
+    return good ? OK
+                : err_set(info, ERR_DEFINITION, "'%s' is no name of a distribution; 'wsl --list' shows those there are",
+                          text_shown(name, shown, sizeof shown));
+}
+
+static bool is_moving(const char *word)
+{
+    return strcmp(word, "wsl") == 0 || strcmp(word, "command") == 0;
+}
+
+/* `kind` is a word of is_moving. */
+static enum err moving_set(struct endpoint *out, const char *kind, const char *name, const char *port,
+                           struct err_info *info)
+{
+    bool is_wsl = strcmp(kind, "wsl") == 0;
+    enum err result = OK;
+    *out = (struct endpoint){.kind = is_wsl ? ENDPOINT_WSL : ENDPOINT_COMMAND};
+    if (is_wsl) {
+        result = distribution_check(name, info);
+    } else if (name[0] == '\0') {
+        result = err_set(info, ERR_DEFINITION, "the command is missing; write command:PROGRAM:PORT");
+    }
+    if (result == OK) {
+        result = port_parse(port, false, &out->port, info);
+    }
+    if (result == OK && (is_wsl ? (out->host = strdup(name)) == NULL : endpoint_add_word(out, name) != OK)) {
+        result = err_set(info, ERR_MEMORY, "out of memory");
+    }
+    if (result != OK) {
+        endpoint_deinit(out);
+    }
+    return result;
+}
+
+/* wsl:DISTRIBUTION:PORT and command:PROGRAM:PORT, spoiling `text`; ERR_USAGE for what is neither. */
+static enum err moving_parse(char *text, struct endpoint *out, struct err_info *info)
+{
+    char *name = strchr(text, ':');
+    char *port = strrchr(text, ':');
+    if (name == NULL || port == name) {
+        return ERR_USAGE; /* at most HOST:PORT */
+    }
+    *name = '\0';
+    if (!is_moving(text)) {
+        *name = ':';
+        return ERR_USAGE;
+    }
+    *port = '\0';
+    return moving_set(out, text, name + 1, port + 1, info);
+}
+
 enum err endpoint_parse_listen(const char *text, bool allow_zero, struct endpoint *out, struct err_info *info)
 {
     char shown[SHOWN_BYTES];
@@ -198,17 +262,19 @@ enum err endpoint_parse_target(const char *text, struct endpoint *out, struct er
     char *host = NULL;
     char *port = NULL;
     *out = (struct endpoint){.kind = ENDPOINT_NONE};
-    if (strncmp(text, "wsl:", 4) == 0 || strncmp(text, "command:", 8) == 0) {
-        return err_set(info, ERR_UNSUPPORTED, "not in this version");
-    }
-    if (is_path(text)) {
-        return endpoint_set_unix(out, text, info);
-    }
     char *copy = strdup(text);
     if (copy == NULL) {
         return err_set(info, ERR_MEMORY, "out of memory");
     }
-    enum err result = host_port_split(copy, &host, &port, info);
+    enum err result = moving_parse(copy, out, info);
+    if (result != ERR_USAGE) {
+        goto out;
+    }
+    if (is_path(text)) {
+        result = endpoint_set_unix(out, text, info);
+        goto out;
+    }
+    result = host_port_split(copy, &host, &port, info);
     if (result == OK && port == NULL) {
         result =
             err_set(info, ERR_DEFINITION, "'%s' has no port; write HOST:PORT", text_shown(text, shown, sizeof shown));
@@ -216,13 +282,15 @@ enum err endpoint_parse_target(const char *text, struct endpoint *out, struct er
     if (result == OK) {
         result = target_set(out, host, port, info);
     }
+out:
     free(copy);
     return result;
 }
 
 /* --- -L and -R --- */
 
-#define FIELDS_MAX 4
+#define FIELDS_MAX 5
+#define SLASH_FIELDS_MAX 4
 
 struct fields {
     char *text[FIELDS_MAX];
@@ -233,13 +301,13 @@ struct fields {
 /* bind/port/host/hostport, the older writing for IPv6: only when the ports stand where they must. */
 static bool split_slashes(char *text, struct fields *out)
 {
-    char *parts[FIELDS_MAX];
+    char *parts[SLASH_FIELDS_MAX];
     size_t count = 0;
     if (text[0] == '/' || text[0] == '[') {
         return false;
     }
     for (char *at = text; at != NULL; count++) {
-        if (count == FIELDS_MAX) {
+        if (count == SLASH_FIELDS_MAX) {
             return false;
         }
         parts[count] = at;
@@ -291,31 +359,39 @@ static bool split_colons(char *text, struct fields *out)
     return true;
 }
 
+/* The listening end; `rest` is how many fields are the target's. ERR_USAGE for none. */
+static enum err listen_from_fields(const struct fields *f, size_t rest, bool zero, struct endpoint *out,
+                                   struct err_info *info)
+{
+    const char *const *text = (const char *const *)f->text;
+    size_t count = f->count - rest;
+    if (count == 1 && f->path[0]) { /* socket:... */
+        return endpoint_set_unix(out, text[0], info);
+    }
+    if (count == 2) { /* bind:port:... */
+        return listen_set(out, text[0], text[1], zero, info);
+    }
+    return count == 1 ? listen_set(out, NULL, text[0], zero, info) : ERR_USAGE; /* port:... */
+}
+
 static enum err fields_to_forward(const struct fields *f, bool zero, struct forward_spec *out, struct err_info *info)
 {
-    enum err result = ERR_USAGE;
     const char *const *text = (const char *const *)f->text;
-    size_t used = 0;
-    if (f->path[0]) { /* socket:... */
-        result = endpoint_set_unix(&out->listen, text[0], info);
-        used = 1;
-    } else if (f->count == 4 || (f->count == 3 && f->path[2])) { /* bind:port:... */
-        result = listen_set(&out->listen, text[0], text[1], zero, info);
-        used = 2;
-    } else if (f->count == 3 || (f->count == 2 && f->path[1])) { /* port:... */
-        result = listen_set(&out->listen, NULL, text[0], zero, info);
-        used = 1;
+    size_t last = f->count - 1;
+    bool moves = f->count >= 4 && is_moving(text[last - 2]) && !f->path[last];
+    size_t rest = moves ? 3 : f->path[last] ? 1 : 2;
+    if (f->count <= rest || (rest == 2 && f->path[last - 1])) {
+        return ERR_USAGE;
     }
+    enum err result = listen_from_fields(f, rest, zero, &out->listen, info);
     if (result != OK) {
         return result;
     }
-    if (f->count == used + 1 && f->path[used]) {
-        return endpoint_set_unix(&out->to, text[used], info);
+    if (moves) {
+        return moving_set(&out->to, text[last - 2], text[last - 1], text[last], info);
     }
-    if (f->count == used + 2 && !f->path[used] && !f->path[used + 1]) {
-        return target_set(&out->to, text[used], text[used + 1], info);
-    }
-    return ERR_USAGE;
+    return rest == 1 ? endpoint_set_unix(&out->to, text[last], info)
+                     : target_set(&out->to, text[last - 1], text[last], info);
 }
 
 enum err forward_parse_flag(enum forward_type type, const char *text, struct forward_spec *out, struct err_info *info)
@@ -354,12 +430,30 @@ enum err forward_parse_flag(enum forward_type type, const char *text, struct for
     return result;
 }
 
+enum err forward_check_target(const struct forward_spec *spec, struct err_info *info)
+{
+    char text[160];
+    char shown[SHOWN_BYTES];
+    if (spec->to.kind != ENDPOINT_WSL || (spec->type != FORWARD_LOCAL && platform_has_wsl())) {
+        return OK;
+    }
+    (void)text_shown(endpoint_text(&spec->to, text, sizeof text), shown, sizeof shown);
+    if (spec->type == FORWARD_LOCAL) {
+        return err_set(info, ERR_UNSUPPORTED,
+                       "'%s' is inside this machine, and here the peer connects; turn it round (-R)", shown);
+    }
+    return err_set(info, ERR_UNSUPPORTED,
+                   "'%s' is a distribution of the Windows subsystem for Linux, which only Windows has; "
+                   "write its address, or a command that prints it",
+                   shown);
+}
+
 enum err forward_check_own_side(const struct forward_spec *spec, struct err_info *info)
 {
     char shown[SHOWN_BYTES];
     const struct endpoint *own = spec->type == FORWARD_REMOTE ? &spec->to : &spec->listen;
     if (own->kind != ENDPOINT_UNIX || platform_has_local_sockets()) {
-        return OK;
+        return forward_check_target(spec, info);
     }
     return err_set(info, ERR_UNSUPPORTED,
                    "'%s' would be a socket on this machine, which on Windows is not in this version; use a port",

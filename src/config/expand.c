@@ -6,6 +6,7 @@
 #include "config/files.h"
 #include "config/options.h"
 #include "config/text.h"
+#include "platform/agent.h"
 #include "platform/platform.h"
 
 #define EXPANDED_MAX_BYTES 65536
@@ -194,7 +195,7 @@ static enum err expand_agent(struct ssh_options *options, struct err_info *info)
 {
     char **agent = &options->settings.host.identity_agent;
     char *path = NULL;
-    if (*agent == NULL || strcmp(*agent, "none") == 0) {
+    if (*agent == NULL || strcmp(*agent, "none") == 0 || platform_agent_is_address(*agent)) {
         return OK;
     }
     if (strcmp(*agent, "SSH_AUTH_SOCK") == 0) {

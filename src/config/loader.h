@@ -79,6 +79,10 @@ struct place loader_place(const struct loader *loader, const struct yaml_node *n
 /* Reads one file's tree into the loader: its defaults, hosts and tunnels. */
 void definitions_read(struct loader *loader, const struct yaml_node *root);
 
+/* Reads the `to:` of a forward, whose type is known, into `spec->to`; errors are noted. */
+void loader_read_target(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
+                        struct forward_spec *spec);
+
 /* Complains of forwards of the joined tunnels that would listen on the same address, here or at the same peer. */
 void loader_check_listeners(struct loader *loader);
 

@@ -6,7 +6,9 @@
 #include "base/duration.h"
 #include "config/endpoint.h"
 #include "config/text.h"
+#include "platform/agent.h"
 #include "platform/platform.h"
+#include "platform/secret.h"
 
 enum kind {
     KIND_STRING,
@@ -19,12 +21,13 @@ enum kind {
     KIND_REKEY,
     KIND_ALGORITHMS,
     KIND_AGENT,
+    KIND_SECRET,
     KIND_HOSTS,
     KIND_PATHS
 };
 
 struct setting {
-    const char *ssh;
+    const char *ssh;  /* NULL: in YAML only */
     const char *yaml; /* NULL: not in YAML */
     enum kind kind;
     bool per_host;
@@ -42,6 +45,7 @@ static const struct setting table[] = {
     {"IdentityFile", "identity_file", KIND_PATHS, false, AT(host.identity_files), 0, 0},
     {"IdentitiesOnly", "identities_only", KIND_BOOL, false, AT(host.identities_only), 0, 0},
     {"IdentityAgent", "identity_agent", KIND_AGENT, false, AT(host.identity_agent), 0, 0},
+    {NULL, "passphrase_secret", KIND_SECRET, false, AT(host.passphrase_secret), 0, 0},
     {"UserKnownHostsFile", "known_hosts_file", KIND_PATHS, false, AT(host.known_hosts_files), 0, 0},
     {"GlobalKnownHostsFile", NULL, KIND_PATHS, false, AT(global_known_hosts_files), 0, 0},
     {"StrictHostKeyChecking", "strict_host_key_checking", KIND_POLICY, false, AT(host.strict_host_key_checking), 0, 0},
@@ -100,7 +104,7 @@ void settings_deinit(struct settings *settings)
 const struct setting *setting_find(enum dialect dialect, const char *word)
 {
     for (size_t i = 0; i < TABLE_COUNT; i++) {
-        if (dialect == DIALECT_SSH ? text_equal_nocase(word, table[i].ssh)
+        if (dialect == DIALECT_SSH ? table[i].ssh != NULL && text_equal_nocase(word, table[i].ssh)
                                    : table[i].yaml != NULL && strcmp(word, table[i].yaml) == 0) {
             return &table[i];
         }
@@ -312,6 +316,37 @@ static char *path_of(enum dialect dialect, const char *dir, const char *value)
     return dialect == DIALECT_YAML && dir != NULL ? platform_path_resolve(dir, value) : strdup(value);
 }
 
+/* A word in place of an agent's path. */
+static bool is_agent_word(const char *value)
+{
+    return strcmp(value, "SSH_AUTH_SOCK") == 0 || value[0] == '$' || platform_agent_is_address(value);
+}
+
+static char *agent_of(enum dialect dialect, const char *dir, const char *value)
+{
+    if (text_equal_nocase(value, "none")) {
+        return strdup("none");
+    }
+    return is_agent_word(value) ? strdup(value) : path_of(dialect, dir, value);
+}
+
+/* A definition that could not work here is not taken. */
+static enum err secret_set(char **to, const char *value, struct err_info *info)
+{
+    if (!platform_has_secrets()) {
+        return err_set(info, ERR_DEFINITION,
+                       "stored secrets are not in this version on this system; load the key into ssh-agent, or use one "
+                       "without a passphrase");
+    }
+    if (platform_secret_name_check(value, info) != OK) {
+        if (info != NULL) {
+            info->code = ERR_DEFINITION;
+        }
+        return ERR_DEFINITION;
+    }
+    return replace_string(to, strdup(value), info);
+}
+
 static enum err list_add(struct string_list *list, enum kind kind, enum dialect dialect, const char *dir,
                          const char *value, struct err_info *info)
 {
@@ -361,10 +396,8 @@ enum err settings_set(struct settings *settings, const struct setting *setting, 
         result = algorithms_check(value, info);
         result = result == OK ? replace_string(at, strdup(value), info) : result;
         break;
-    case KIND_AGENT:
-        result =
-            replace_string(at, text_equal_nocase(value, "none") ? strdup("none") : path_of(dialect, dir, value), info);
-        break;
+    case KIND_AGENT: result = replace_string(at, agent_of(dialect, dir, value), info); break;
+    case KIND_SECRET: result = secret_set(at, value, info); break;
     case KIND_HOSTS:
     case KIND_PATHS: result = list_add(at, setting->kind, dialect, dir, value, info); break;
     }
@@ -381,7 +414,8 @@ static enum err merge_one(struct settings *to, const struct settings *from, cons
     switch (setting->kind) {
     case KIND_STRING:
     case KIND_ALGORITHMS:
-    case KIND_AGENT: return replace_string(target, strdup(*(char *const *)source), NULL);
+    case KIND_AGENT:
+    case KIND_SECRET: return replace_string(target, strdup(*(char *const *)source), NULL);
     case KIND_BOOL: *(bool *)target = *(const bool *)source; break;
     case KIND_PORT: *(uint16_t *)target = *(const uint16_t *)source; break;
     case KIND_COUNT: *(unsigned *)target = *(const unsigned *)source; break;

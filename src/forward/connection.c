@@ -21,6 +21,7 @@ static struct connection *connection_new(struct forward *forward, enum connectio
     connection->since_ms = uv_now(forward->loop);
     list_init(&connection->link);
     list_append(&forward->connections, &connection->link);
+    target_init(connection);
     forward->counts.channels++;
     forward->counts.channels_total++;
     return connection;
@@ -103,11 +104,26 @@ static void begin_relay(struct connection *connection)
 
 /* ---- -L ---- */
 
+void connection_hold(struct connection *connection)
+{
+    connection->state = CONNECTION_HELD;
+    connection_check_waiting(connection->forward);
+}
+
+void connection_open_failed(struct connection *connection, const char *reason)
+{
+    struct forward *forward = connection->forward;
+    char to[256];
+    if (!connection->cancelled) {
+        log_warning(forward->log_name, "-L %s: connection from %s:%u refused: %s", target_text(forward, to, sizeof to),
+                    connection->originator, connection->originator_port, reason);
+    }
+    end(connection);
+}
+
 static void on_open(void *arg, struct channel *channel, enum err result, const struct err_info *why)
 {
     struct connection *connection = arg;
-    struct forward *forward = connection->forward;
-    char to[256];
     if (result == OK) {
         connection->channel = channel;
         begin_relay(connection);
@@ -117,12 +133,11 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
     if (result == ERR_CANCELLED || connection->cancelled) {
         end(connection);
     } else if (result == ERR_REFUSED) {
-        log_warning(forward->log_name, "-L %s: connection from %s:%u refused: %s", target_text(forward, to, sizeof to),
-                    connection->originator, connection->originator_port, why->message);
-        end(connection);
+        if (!target_open_again(connection)) {
+            connection_open_failed(connection, why->message);
+        }
     } else { /* the session died before anything was said: the client may wait for the next one */
-        connection->state = CONNECTION_HELD;
-        connection_check_waiting(forward);
+        connection_hold(connection);
     }
 }
 
@@ -135,26 +150,43 @@ static uint64_t open_limit_ms(const struct forward *forward)
 
 static void on_due(uv_timer_t *timer);
 
-void connection_open(struct connection *connection)
+static void begin_opening(struct connection *connection)
 {
     struct forward *forward = connection->forward;
-    const struct endpoint *to = &forward->spec->to;
     connection->state = CONNECTION_OPENING;
     connection->opened_ms = uv_now(forward->loop);
     if (!uv_is_active((uv_handle_t *)&forward->timer)) { /* else it was begun for one that is due earlier */
         (void)uv_timer_start(&forward->timer, on_due, open_limit_ms(forward), 0);
     }
-    if (to->kind == ENDPOINT_UNIX) {
-        connection->channel = session_open_unix(forward->session, to->path, on_open, connection);
-    } else {
-        connection->channel = session_open_tcp(forward->session, to->host, to->port, connection->originator,
-                                               connection->originator_port, on_open, connection);
-    }
+}
+
+static void check_opening(struct connection *connection)
+{
     if (connection->channel == NULL) {
-        log_warning(forward->log_name, "too many connections at once; one from %s:%u is closed", connection->originator,
-                    connection->originator_port);
+        log_warning(connection->forward->log_name, "too many connections at once; one from %s:%u is closed",
+                    connection->originator, connection->originator_port);
         end(connection);
     }
+}
+
+void connection_open_at(struct connection *connection, const char *host, uint16_t port)
+{
+    begin_opening(connection);
+    connection->channel = session_open_tcp(connection->forward->session, host, port, connection->originator,
+                                           connection->originator_port, on_open, connection);
+    check_opening(connection);
+}
+
+void connection_open(struct connection *connection)
+{
+    const struct endpoint *to = &connection->forward->spec->to;
+    if (to->kind != ENDPOINT_UNIX) {
+        target_open(connection);
+        return;
+    }
+    begin_opening(connection);
+    connection->channel = session_open_unix(connection->forward->session, to->path, on_open, connection);
+    check_opening(connection);
 }
 
 static void learn_originator(struct connection *connection)
@@ -262,7 +294,7 @@ void connection_check_waiting(struct forward *forward)
 
 /* ---- -R ---- */
 
-static void target_failed(struct connection *connection, enum err code, const char *reason)
+void connection_target_failed(struct connection *connection, enum err code, const char *reason)
 {
     struct forward *forward = connection->forward;
     char to[256];
@@ -275,29 +307,14 @@ static void target_failed(struct connection *connection, enum err code, const ch
     end(connection);
 }
 
-static void target_connected(struct connection *connection)
+void connection_target_connected(struct connection *connection)
 {
     if (connection->cancelled) {
-        target_failed(connection, ERR_CANCELLED, "stopped");
+        connection_target_failed(connection, ERR_CANCELLED, "stopped");
         return;
     }
     channel_accept(connection->channel);
     begin_relay(connection);
-}
-
-static void on_dialed(void *arg, uv_tcp_t *tcp, const struct dial_result *result, const struct err_info *why)
-{
-    struct connection *connection = arg;
-    (void)result;
-    connection->dial = NULL;
-    if (tcp == NULL) {
-        target_failed(connection, why->code, why->message);
-        return;
-    }
-    connection->socket = (uv_stream_t *)tcp;
-    (void)uv_tcp_nodelay(tcp, 1);
-    (void)uv_tcp_keepalive(tcp, 1, 60);
-    target_connected(connection);
 }
 
 static void on_pipe_connected(uv_connect_t *req, int status)
@@ -306,9 +323,9 @@ static void on_pipe_connected(uv_connect_t *req, int status)
     free(req);
     connection->pipe_connect = NULL;
     if (status != 0) {
-        target_failed(connection, ERR_CONNECT, err_uv_text(status));
+        connection_target_failed(connection, ERR_CONNECT, err_uv_text(status));
     } else {
-        target_connected(connection);
+        connection_target_connected(connection);
     }
 }
 
@@ -319,7 +336,7 @@ static void dial_path(struct connection *connection, const char *path)
     if (pipe == NULL || connection->pipe_connect == NULL || uv_pipe_init(connection->forward->loop, pipe, 0) != 0) {
         free(pipe);
         free(connection->pipe_connect);
-        target_failed(connection, ERR_MEMORY, "out of memory");
+        connection_target_failed(connection, ERR_MEMORY, "out of memory");
         return;
     }
     connection->socket = (uv_stream_t *)pipe;
@@ -345,14 +362,7 @@ void connection_take(struct forward *forward, struct channel *channel, const str
         dial_path(connection, to->path);
         return;
     }
-    const char *const hosts[] = {to->host};
-    const struct dial_options options = {
-        .hosts = hosts, .host_count = 1, .port = to->port, .timeout_ms = forward->connect_timeout_ms};
-    const struct dial_events events = {.on_done = on_dialed, .arg = connection};
-    connection->dial = dial_start(forward->loop, &options, &events);
-    if (connection->dial == NULL) {
-        target_failed(connection, ERR_MEMORY, "out of memory");
-    }
+    target_dial(connection);
 }
 
 /* ---- both ---- */
@@ -366,6 +376,7 @@ void connection_cancel(struct connection *connection, const char *why)
     connection->cancelled = true;
     switch (connection->state) {
     case CONNECTION_HELD: end(connection); break;
+    case CONNECTION_ASKING: asker_cancel(connection->forward->asker, &connection->wait); break;
     case CONNECTION_OPENING: channel_cancel_open(connection->channel); break;
     case CONNECTION_DIALING:
         if (connection->dial != NULL) {

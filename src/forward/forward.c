@@ -53,8 +53,19 @@ void forward_check_stopped(struct forward *forward)
         !list_is_empty(&forward->connections)) {
         return;
     }
+    if (forward->asker != NULL) {
+        asker_close(forward->asker); /* nobody waits any more; on_asker_closed comes back here */
+        return;
+    }
     forward->stopped_told = true;
     forward->events.on_stopped(forward->events.arg, forward);
+}
+
+static void on_asker_closed(void *arg)
+{
+    struct forward *forward = arg;
+    forward->asker = NULL;
+    forward_check_stopped(forward);
 }
 
 struct forward *forward_new(uv_loop_t *loop, const struct forward_spec *spec, const char *log_name,
@@ -75,6 +86,18 @@ struct forward *forward_new(uv_loop_t *loop, const struct forward_spec *spec, co
     forward->events = *events;
     list_init(&forward->connections);
     list_init(&forward->questions);
+    if (endpoint_moves(&spec->to)) {
+        const struct asker_options options = {.to = &spec->to,
+                                              .log_name = forward->log_name,
+                                              .timeout_ms = connect_timeout_ms,
+                                              .on_closed = on_asker_closed,
+                                              .arg = forward};
+        forward->asker = asker_new(loop, &options);
+        if (forward->asker == NULL) {
+            forward_free(forward);
+            return NULL;
+        }
+    }
     (void)uv_timer_init(loop, &forward->timer);
     forward->timer.data = forward;
     forward->timer_open = true;
@@ -120,7 +143,7 @@ void forward_session_down(struct forward *forward)
     while (link != &forward->connections) {
         struct connection *connection = container_of(link, struct connection, link);
         link = link->next;
-        if (connection->state == CONNECTION_DIALING) {
+        if (connection->state == CONNECTION_DIALING || connection->state == CONNECTION_ASKING) {
             connection_cancel(connection, "the session ended");
         }
     }
@@ -141,7 +164,8 @@ void forward_drain(struct forward *forward)
     while (link != &forward->connections) {
         struct connection *connection = container_of(link, struct connection, link);
         link = link->next;
-        if (connection->state == CONNECTION_HELD || connection->state == CONNECTION_DIALING) {
+        if (connection->state == CONNECTION_HELD || connection->state == CONNECTION_DIALING ||
+            connection->state == CONNECTION_ASKING) {
             connection_cancel(connection, "holdfast is stopping");
         }
     }

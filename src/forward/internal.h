@@ -1,8 +1,9 @@
-/* Shared by forward.c, local.c (-L listeners), remote.c (-R listeners and targets) and connection.c. */
+/* Shared by forward.c, local.c (-L listeners), remote.c (-R listeners), connection.c and target.c. */
 #ifndef HOLDFAST_FORWARD_INTERNAL_H
 #define HOLDFAST_FORWARD_INTERNAL_H
 
 #include "base/list.h"
+#include "forward/asker.h"
 #include "forward/forward.h"
 #include "relay/relay.h"
 #include "session/dial.h"
@@ -50,11 +51,13 @@ struct forward {
     /* remote */
     struct list questions; /* requests to the peer that are not yet answered */
     unsigned request;      /* counts the requests, so that an answer to an older one is told apart */
+    struct asker *asker;   /* where the target moves; NULL otherwise, and once it has been closed */
     bool drained, stopping, stopped_told;
 };
 
 enum connection_state {
     CONNECTION_HELD = 0, /* -L: no session yet */
+    CONNECTION_ASKING,   /* the target moves, and somebody is asked where it is */
     CONNECTION_OPENING,  /* -L: the peer connects */
     CONNECTION_DIALING,  /* -R: we connect */
     CONNECTION_RELAYING,
@@ -70,6 +73,9 @@ struct connection {
     struct relay *relay;
     struct dial *dial;
     uv_connect_t *pipe_connect;
+    struct asker_wait wait;
+    struct answer target; /* what a moving target's address was asked to be */
+    bool target_is_fresh; /* it was asked for this connection: asking again would not help */
     uint64_t since_ms, opened_ms;
     bool cancelled;
     char originator[64];
@@ -97,11 +103,29 @@ void connection_accept(struct forward *forward, uv_stream_t *socket);
 /* Opens the channel of a held connection. */
 void connection_open(struct connection *connection);
 void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer);
+/* -L: has the peer connect. */
+void connection_open_at(struct connection *connection, const char *host, uint16_t port);
+/* -L: it could not be opened; it is logged and closed. */
+void connection_open_failed(struct connection *connection, const char *reason);
+/* -L: back to waiting for a session. */
+void connection_hold(struct connection *connection);
+/* -R: its socket is connected, or will not be. */
+void connection_target_connected(struct connection *connection);
+void connection_target_failed(struct connection *connection, enum err code, const char *reason);
 /* Ends it soon, whatever it is doing. */
 void connection_cancel(struct connection *connection, const char *why);
 /* Closes those connections that waited too long for the session or for the peer's answer, and sets the timer for the
  * next. */
 void connection_check_waiting(struct forward *forward);
+
+/* ---- target.c ---- */
+void target_init(struct connection *connection);
+/* -L: asks where the target is if it moves, and has the peer connect there. */
+void target_open(struct connection *connection);
+/* -L: the peer could not connect. True when the target is asked for anew and tried again. */
+bool target_open_again(struct connection *connection);
+/* -R: connects to a target that is no socket's path; ends in connection_target_connected or _failed. */
+void target_dial(struct connection *connection);
 
 /* ---- descriptors.c: accepting pauses before the process runs out of them ---- */
 bool descriptors_take(void);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "forward/internal.h"
+#include "platform/platform.h"
 
 enum { BACKLOG = 4096 };
 
@@ -108,7 +109,7 @@ static int listen_address(struct forward *forward, const struct sockaddr *addres
         return UV_ENOMEM;
     }
     (void)dial_address_text(address, listener->text, sizeof listener->text);
-    int status = uv_tcp_bind(&listener->as.tcp, address, address->sa_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0);
+    int status = platform_tcp_bind(&listener->as.tcp, address, address->sa_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0);
     if (status == 0) {
         status = uv_listen(&listener->as.stream, BACKLOG, on_connection);
     }

@@ -30,6 +30,10 @@ void forward_spec_deinit(struct forward_spec *spec)
 
 void endpoint_deinit(struct endpoint *endpoint)
 {
+    for (size_t i = 0; endpoint->words != NULL && endpoint->words[i] != NULL; i++) {
+        free(endpoint->words[i]);
+    }
+    free((void *)endpoint->words);
     free(endpoint->host);
     free(endpoint->path);
     *endpoint = (struct endpoint){.kind = ENDPOINT_NONE};
@@ -37,12 +41,41 @@ void endpoint_deinit(struct endpoint *endpoint)
 
 enum err endpoint_copy(struct endpoint *to, const struct endpoint *from)
 {
+    enum err result = OK;
     *to = (struct endpoint){.kind = from->kind, .port = from->port};
     if ((from->host != NULL && (to->host = strdup(from->host)) == NULL) ||
         (from->path != NULL && (to->path = strdup(from->path)) == NULL)) {
+        result = ERR_MEMORY;
+    }
+    for (size_t i = 0; result == OK && from->words != NULL && from->words[i] != NULL; i++) {
+        result = endpoint_add_word(to, from->words[i]);
+    }
+    if (result != OK) {
         endpoint_deinit(to);
+    }
+    return result;
+}
+
+bool endpoint_moves(const struct endpoint *endpoint)
+{
+    return endpoint->kind == ENDPOINT_COMMAND || endpoint->kind == ENDPOINT_WSL;
+}
+
+enum err endpoint_add_word(struct endpoint *endpoint, const char *word)
+{
+    size_t count = 0;
+    while (endpoint->words != NULL && endpoint->words[count] != NULL) {
+        count++;
+    }
+    char *copy = strdup(word);
+    char **words = copy == NULL ? NULL : realloc((void *)endpoint->words, (count + 2) * sizeof *words);
+    if (words == NULL) {
+        free(copy);
         return ERR_MEMORY;
     }
+    words[count] = copy;
+    words[count + 1] = NULL;
+    endpoint->words = words;
     return OK;
 }
 
@@ -62,6 +95,14 @@ const char *endpoint_text(const struct endpoint *endpoint, char *out, size_t cap
     switch (endpoint->kind) {
     case ENDPOINT_TCP: tcp_text(endpoint->host, endpoint->port, out, cap_bytes); break;
     case ENDPOINT_UNIX: (void)snprintf(out, cap_bytes, "%s", endpoint->path); break;
+    case ENDPOINT_WSL: (void)snprintf(out, cap_bytes, "wsl:%s:%u", endpoint->host, (unsigned)endpoint->port); break;
+    case ENDPOINT_COMMAND:
+        (void)snprintf(out, cap_bytes, "command:%s", endpoint->words[0]);
+        if (endpoint->port != 0) {
+            size_t len = strlen(out);
+            (void)snprintf(out + len, cap_bytes - len, ":%u", (unsigned)endpoint->port);
+        }
+        break;
     case ENDPOINT_NONE: (void)snprintf(out, cap_bytes, "-"); break;
     }
     return out;

@@ -8,16 +8,25 @@
 
 #include "base/err.h"
 
-enum endpoint_kind { ENDPOINT_NONE = 0, ENDPOINT_TCP, ENDPOINT_UNIX };
+enum endpoint_kind {
+    ENDPOINT_NONE = 0,
+    ENDPOINT_TCP,
+    ENDPOINT_UNIX,
+    ENDPOINT_COMMAND, /* a target whose address a command prints */
+    ENDPOINT_WSL      /* a target in a distribution of the Windows subsystem for Linux */
+};
 
 /* A place to listen at or to connect to.
  * TCP listen: host NULL = not given (loopback, or all with gateway_ports); "" or "*" = all addresses; else as written.
- * TCP target: host never NULL. IPv6 addresses are held without brackets. UNIX: `path`. */
+ * TCP target: host never NULL. IPv6 addresses are held without brackets. UNIX: `path`.
+ * COMMAND: `words`, the program and its arguments; `port` 0 when the command prints it. WSL: the distribution in
+ * `host`, and `port`. */
 struct endpoint {
     enum endpoint_kind kind;
     char *host;
     uint16_t port;
     char *path;
+    char **words; /* ended by NULL */
 };
 
 enum forward_type {
@@ -43,7 +52,12 @@ void forward_spec_deinit(struct forward_spec *spec);
 void endpoint_deinit(struct endpoint *endpoint);
 enum err endpoint_copy(struct endpoint *to, const struct endpoint *from);
 
-/* "127.0.0.1:80", "[::1]:80", "*:80", "80" (no host), "/run/x.sock". Returns `out`. */
+/* Whether the address of this target has to be asked for. */
+bool endpoint_moves(const struct endpoint *endpoint);
+/* Adds a copy of `word` to `words`. */
+enum err endpoint_add_word(struct endpoint *endpoint, const char *word);
+/* "127.0.0.1:80", "[::1]:80", "*:80", "80" (no host), "/run/x.sock", "command:PROGRAM:80", "wsl:Debian:80". Returns
+ * `out`. */
 const char *endpoint_text(const struct endpoint *endpoint, char *out, size_t cap_bytes);
 /* "-L 127.0.0.1:8080 -> intranet:80" with the port really bound (`bound_port`, 0: as specified). Returns `out`. */
 const char *forward_spec_text(const struct forward_spec *spec, uint16_t bound_port, char *out, size_t cap_bytes);
