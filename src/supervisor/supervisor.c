@@ -253,6 +253,12 @@ void supervisor_start(struct supervisor *supervisor)
         tunnel_start(supervisor->kept[i].tunnel);
 }
 
+void supervisor_wake(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->count && supervisor->has_started; i++)
+        tunnel_wake(supervisor->kept[i].tunnel);
+}
+
 void supervisor_stop(struct supervisor *supervisor)
 {
     uint64_t grace_ms = supervisor->was_asked_to_stop ? 0 : supervisor->grace_ms;

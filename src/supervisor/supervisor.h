@@ -22,6 +22,8 @@ enum err supervisor_new(uv_loop_t *loop, const struct tunnel_spec *specs, size_t
                         const struct supervisor_options *options, struct supervisor **out, struct err_info *info);
 /* Starts all tunnels. */
 void supervisor_start(struct supervisor *supervisor);
+/* The system woke up, or its network changed; see tunnel_wake. */
+void supervisor_wake(struct supervisor *supervisor);
 /* First call: graceful (grace_ms). Second call: at once. When all are stopped the supervisor closes its own handles, so
  * that uv_run returns. */
 void supervisor_stop(struct supervisor *supervisor);

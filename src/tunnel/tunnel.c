@@ -9,9 +9,10 @@
 #include "base/log.h"
 #include "forward/forward.h"
 #include "session/session.h"
+#include "tunnel/file_watch.h"
 #include "tunnel/state.h"
 
-enum { DISCONNECT_FLUSH_MS = 1000, TRUST_POLL_MS = 1000 };
+enum { DISCONNECT_FLUSH_MS = 1000 };
 
 /* A forward of this tunnel, and when it is tried again after it could not be bound. */
 struct forward_slot {
@@ -32,7 +33,7 @@ struct tunnel {
     size_t forwards_alive; /* forwards that have not told on_stopped */
     struct backoff backoff;
     uv_timer_t retry_timer, forward_timer, stop_timer;
-    uv_fs_poll_t trust_poll; /* while failed for a host key: the known_hosts file may be mended */
+    struct file_watch trust_watch; /* while failed for a host key: the known_hosts files may be mended */
     size_t handles;
     uint64_t up_since_ms; /* 0: not up in this session */
     bool has_been_up;
@@ -88,23 +89,12 @@ static void on_retry(uv_timer_t *timer)
     begin_attempt(timer->data);
 }
 
-/* The known_hosts file changed while its lack of a key held the tunnel back. */
-static void on_trust_changed(uv_fs_poll_t *watch, int status, const uv_stat_t *before, const uv_stat_t *now)
+/* A known_hosts file changed while its lack of a key held the tunnel back. */
+static void on_trust_changed(void *arg)
 {
-    struct tunnel *tunnel = watch->data;
-    (void)before;
-    (void)now;
-    if (status == 0 && tunnel->state == TUNNEL_FAILED && !tunnel->stopping) {
-        (void)uv_fs_poll_stop(watch);
+    struct tunnel *tunnel = arg;
+    if (tunnel->state == TUNNEL_FAILED) {
         begin_attempt(tunnel);
-    }
-}
-
-static void watch_trust(struct tunnel *tunnel)
-{
-    const struct string_list *files = &tunnel->spec.host.known_hosts_files;
-    if (!tunnel->spec.one_line && files->count > 0) {
-        (void)uv_fs_poll_start(&tunnel->trust_poll, on_trust_changed, files->items[0], TRUST_POLL_MS);
     }
 }
 
@@ -135,8 +125,8 @@ static void wait_or_fail(struct tunnel *tunnel, const struct err_info *why)
     tunnel->up_since_ms = 0;
     if (is_hopeless(tunnel, why)) {
         apply(tunnel, TUNNEL_EVENT_HOPELESS, NULL, why);
-        if (err_classify(why->code) == ERR_CLASS_TRUST) {
-            watch_trust(tunnel);
+        if (err_classify(why->code) == ERR_CLASS_TRUST && !tunnel->spec.one_line) {
+            file_watch_start(&tunnel->trust_watch);
         }
         return;
     }
@@ -337,6 +327,7 @@ static void begin_attempt(struct tunnel *tunnel)
     if (tunnel->stopping || tunnel->session != NULL) {
         return;
     }
+    file_watch_look(&tunnel->trust_watch);
     apply(tunnel, TUNNEL_EVENT_ATTEMPT, NULL, NULL);
     bool interactive = tunnel->spec.one_line && !tunnel->spec.host.batch_mode && !tunnel->has_been_up;
     tunnel->session = session_new(tunnel->loop, &tunnel->spec.host, interactive, tunnel->spec.name, &events);
@@ -393,7 +384,8 @@ static void end_all(struct tunnel *tunnel, uint64_t flush_ms)
     uv_close((uv_handle_t *)&tunnel->retry_timer, on_handle_closed);
     uv_close((uv_handle_t *)&tunnel->forward_timer, on_handle_closed);
     uv_close((uv_handle_t *)&tunnel->stop_timer, on_handle_closed);
-    uv_close((uv_handle_t *)&tunnel->trust_poll, on_handle_closed);
+    tunnel->trust_watch.timer.data = tunnel; /* the handles' closing is counted by tunnel */
+    uv_close((uv_handle_t *)&tunnel->trust_watch.timer, on_handle_closed);
 }
 
 static void on_grace_over(uv_timer_t *timer)
@@ -446,6 +438,27 @@ void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms)
     (void)uv_timer_start(&tunnel->stop_timer, on_grace_over, grace_ms, 0);
 }
 
+void tunnel_wake(struct tunnel *tunnel)
+{
+    if (tunnel->stopping) {
+        return;
+    }
+    if (tunnel->session != NULL) {
+        session_probe(tunnel->session);
+        for (size_t i = 0; i < tunnel->forward_count; i++) {
+            if (tunnel->slots[i].retry_at_ms != 0) {
+                backoff_reset(&tunnel->slots[i].backoff);
+                tunnel->slots[i].retry_at_ms = uv_now(tunnel->loop);
+            }
+        }
+        arm_forward_timer(tunnel);
+    } else if (tunnel->state == TUNNEL_WAITING && err_classify(tunnel->last_error.code) != ERR_CLASS_AUTHENTICATION) {
+        backoff_reset(&tunnel->backoff);
+        (void)uv_timer_stop(&tunnel->retry_timer);
+        begin_attempt(tunnel);
+    }
+}
+
 /* ---- the beginning ---- */
 
 static bool make_forwards(struct tunnel *tunnel)
@@ -496,8 +509,7 @@ void tunnel_start(struct tunnel *tunnel)
         timers[i]->data = tunnel;
         tunnel->handles++;
     }
-    (void)uv_fs_poll_init(tunnel->loop, &tunnel->trust_poll);
-    tunnel->trust_poll.data = tunnel;
+    file_watch_init(&tunnel->trust_watch, tunnel->loop, &tunnel->spec.host.known_hosts_files, on_trust_changed, tunnel);
     tunnel->handles++;
     if (!make_forwards(tunnel)) {
         struct err_info why;

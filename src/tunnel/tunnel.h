@@ -40,6 +40,10 @@ void tunnel_start(struct tunnel *tunnel);
 /* Stops: accepts nothing new, cancels remote forwards, lets channels finish for up to `grace_ms`, disconnects, then
  * on_stopped. A second call with a shorter grace shortens it; 0 ends at once. */
 void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms);
+/* The system woke up, or its network changed: a tunnel that waits tries at once, unless it waits because the peer
+ * refused to let it in; one with a session asks the peer whether it is still there, and tries the forwards again that
+ * could not be bound. */
+void tunnel_wake(struct tunnel *tunnel);
 /* Only after on_stopped, or before tunnel_start. */
 void tunnel_free(struct tunnel *tunnel);
 
