@@ -1,12 +1,19 @@
 /* The run/ready/stop contract: one process that keeps tunnels until it is asked to stop. posix/: SIGTERM, SIGINT,
- * SIGHUP, sd_notify. win/: console events (the Service Control Manager comes later). */
+ * SIGHUP, sd_notify. win/: console events, or the Service Control Manager for a process that it has started. */
 #ifndef HOLDFAST_SERVICE_SERVICE_H
 #define HOLDFAST_SERVICE_SERVICE_H
 
 #include "supervisor/supervisor.h"
 
-/* Runs the tunnels in the foreground on a loop of its own until they are stopped (SIGTERM/SIGINT: graceful, a second
- * one: at once) or until a one-line tunnel ended by itself. Returns the process's exit code (DESIGN section 5). */
+/* Runs the tunnels on a loop of its own until they are stopped (the first request: graceful, a second one: at once) or
+ * until a one-line tunnel ended by itself. Returns the process's exit code (DESIGN section 5). */
 int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options);
+
+/* For a process that the system's service manager has started as its service `name`: connects to the manager and calls
+ * `body`, which is to end in service_run and returns an exit code; meanwhile service_run listens to the manager and
+ * tells it how far things are. Blocking, from the main thread; `body` may run in another. *out_code is what `body`
+ * returned. ERR_USAGE when nobody but a person started this process, ERR_UNSUPPORTED on systems whose manager needs no
+ * such connection. */
+enum err service_host(const char *name, int (*body)(void *arg), void *arg, int *out_code, struct err_info *info);
 
 #endif

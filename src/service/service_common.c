@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "platform/platform.h"
+#include "platform/wake.h"
 
 void service_request_stop(struct supervisor *supervisor)
 {
@@ -31,10 +32,19 @@ static void close_loop(uv_loop_t *loop)
 }
 
 /* What a person reads and the code that the process ends with. */
-static int fail(const struct err_info *why)
+static int fail(const struct service_hooks *hooks, const struct err_info *why)
 {
-    (void)fprintf(stderr, "holdfast: %s\n", why->message);
+    if (hooks->on_error != NULL)
+        hooks->on_error(hooks->arg, why->message);
+    else
+        (void)fprintf(stderr, "holdfast: %s\n", why->message);
     return 1;
+}
+
+static void on_wake(void *arg, const char *why)
+{
+    log_info(NULL, "%s: looking at each tunnel now", why);
+    supervisor_wake(arg);
 }
 
 int service_run_with(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options,
@@ -42,29 +52,32 @@ int service_run_with(const struct tunnel_spec *specs, size_t count, const struct
 {
     uv_loop_t loop;
     struct supervisor *supervisor = NULL;
+    struct platform_wake *wake = NULL;
     struct err_info why;
     int code = 0;
     int status = uv_loop_init(&loop);
     if (status != 0) {
         (void)err_set(&why, err_from_uv(status), "cannot make an event loop: %s", err_uv_text(status));
-        return fail(&why);
+        return fail(hooks, &why);
     }
     if (supervisor_new(&loop, specs, count, options, &supervisor, &why) != OK) {
-        code = fail(&why);
+        code = fail(hooks, &why);
         goto out;
     }
     status = hooks->listen(hooks->arg, &loop, supervisor);
     if (status != 0) {
         (void)err_set(&why, err_from_uv(status), "cannot handle signals: %s", err_uv_text(status));
-        code = fail(&why);
+        code = fail(hooks, &why);
         supervisor_stop(supervisor);
     } else {
+        wake = platform_wake_start(&loop, on_wake, supervisor);
         supervisor_start(supervisor);
         if (hooks->on_ready != NULL)
             hooks->on_ready(hooks->arg);
     }
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     hooks->unlisten(hooks->arg);
+    platform_wake_stop(wake);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     if (code == 0)
         code = supervisor_exit_code(supervisor);

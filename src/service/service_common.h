@@ -15,6 +15,8 @@ struct service_hooks {
     void (*on_ready)(void *arg);
     /* Closes what `listen` opened, as far as it got. */
     void (*unlisten)(void *arg);
+    /* Tells why it ends before it began. NULL: to standard error, as a command does. */
+    void (*on_error)(void *arg, const char *message);
     void *arg;
 };
 

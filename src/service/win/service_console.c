@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "service/service.h"
 #include "service/service_common.h"
+#include "service/win/scm.h"
 
 static const int signal_numbers[] = {SIGINT, SIGBREAK, SIGHUP};
 #define SIGNALS (sizeof signal_numbers / sizeof signal_numbers[0])
@@ -54,6 +55,8 @@ static void unlisten(void *arg)
 
 int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options)
 {
+    if (scm_hooks() != NULL)
+        return service_run_with(specs, count, options, scm_hooks());
     struct console_service service = {.open_count = 0};
     struct service_hooks hooks = {.listen = listen_for_events, .unlisten = unlisten, .arg = &service};
     return service_run_with(specs, count, options, &hooks);
