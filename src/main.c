@@ -6,5 +6,5 @@ int main(int argc, char **argv)
 {
     platform_init();
     argv = uv_setup_args(argc, argv);
-    return cli_main(argc, argv);
+    return cli_main(argc, platform_arguments(argc, argv));
 }

@@ -18,20 +18,14 @@ static const struct {
     {"reload", "end 'holdfast run' and start it again"},
     {"logs", "'holdfast run' writes its log to standard error, or to the file of -E"},
     {"doctor", "'holdfast check' looks at the definitions; -vv shows a connection step by step"},
-    {"keygen", "'ssh-keygen -t ed25519 -f NAME' makes a key"},
-    {"service", "let the system's own service manager start 'holdfast run'"},
-    {"firewall", "use the system's own firewall commands"},
-    {"secret", "use a key without a passphrase, or an agent"},
 };
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},
-    {"check", cmd_check},
-    {"trust", cmd_trust},
-    {"help", cmd_help},
+    {"run", cmd_run},       {"check", cmd_check},     {"trust", cmd_trust},       {"keygen", cmd_keygen},
+    {"secret", cmd_secret}, {"service", cmd_service}, {"firewall", cmd_firewall}, {"help", cmd_help},
 };
 
 const char *cli_nearest_command(const char *word)

@@ -13,15 +13,17 @@ static const char general[] = "Usage: holdfast [flags of ssh] [--once] [user@]ho
                               "                                 a socket's path may stand for either end\n"
                               "  -p port  -l user  -i key       as with ssh; so are -4 -6 -b -c -C -F -g -m\n"
                               "  -o Option=value                a word of ssh_config(5)\n"
-                              "  --once                         never reconnect\n"
-                              "  -v -vv -vvv | -q               say more, or errors only\n"
-                              "  -E FILE, --log-file FILE       log there instead of standard error\n"
-                              "  --log-level L, --log-format F  error warning info debug trace; text json\n"
+                              "  --once, -v, -vv, -vvv, -q      never reconnect; say more; errors only\n"
+                              "  -E FILE, --log-file FILE, --log-level L, --log-format F   the log\n"
                               "\n"
                               "Commands:\n"
                               "  run       keep all tunnels of the definitions, in the foreground\n"
                               "  check     say whether the definitions are valid\n"
                               "  trust     show a host's key fingerprints and pin them\n"
+                              "  keygen    make a tunnel's key, print its authorized_keys line\n"
+                              "  service   Windows: keep them from boot on\n"
+                              "  secret    Windows: keep passphrases of keys\n"
+                              "  firewall  Windows: open a listener to other machines\n"
                               "  help      [COMMAND]; also help config (what definitions look like)\n"
                               "\n"
                               "Example: holdfast -R 14444:192.168.200.2:4444 me@macbook\n"
@@ -67,6 +69,57 @@ static const char trust[] = "Usage: holdfast trust [flags] [user@]host[:port]\n"
                             "\n"
                             "Exit codes: 0 pinned, or pinned before; 4 nothing was pinned; 1 not reached\n";
 
+static const char keygen[] = "Usage: holdfast keygen [-c FILE|DIR]... NAME\n"
+                             "\n"
+                             "Makes the identity_file of the tunnel NAME (Ed25519, no passphrase) unless it\n"
+                             "exists, and prints the line for the peer's ~/.ssh/authorized_keys: with it the\n"
+                             "key may open this tunnel's forwards and do nothing else there.\n"
+                             "\n"
+                             "  -c FILE|DIR      definitions, as with run\n"
+                             "\n"
+                             "The line goes to standard output, and what was done to standard error.\n";
+
+static const char service[] = "Usage: holdfast service install [--name N] [--account A] [-c FILE|DIR]... [--fix-acl]\n"
+                              "       holdfast service uninstall|start|stop|status [--name N]\n"
+                              "\n"
+                              "Windows: keeps all tunnels of the definitions from boot on, with nobody logged\n"
+                              "in. 'install' first looks at what would break that later, and installs nothing\n"
+                              "if it finds something. Needs a prompt opened with 'Run as administrator'.\n"
+                              "\n"
+                              "  -c FILE|DIR      definitions (%ProgramData%\\holdfast)\n"
+                              "  --name N         the service's name (holdfast)\n"
+                              "  --account A      who it runs as: LocalSystem, LocalService, NetworkService or a\n"
+                              "                   person (.\\me, whose password is asked for); without it, NT\n"
+                              "                   SERVICE\\N, an account that can do nothing else\n"
+                              "  --fix-acl        let that account, and nobody else, read the keys\n"
+                              "\n"
+                              "Log: %ProgramData%\\holdfast\\logs\\N.log; warnings go to the Event Viewer too.\n"
+                              "Exit codes: 0 done, or running; 1 failed, or not running; 2 to 4 as elsewhere\n";
+
+static const char secret[] = "Usage: holdfast secret set NAME [--service[=SERVICE]] [--account ACCOUNT]\n"
+                             "       holdfast secret list [--service]\n"
+                             "       holdfast secret remove NAME [--service]\n"
+                             "\n"
+                             "Windows keeps the passphrase of a key, encrypted (DPAPI), for definitions that\n"
+                             "say passphrase_secret: NAME. 'set' asks for it at the terminal, or reads one\n"
+                             "line from standard input; it is no word of the command line.\n"
+                             "\n"
+                             "  without flags    for you alone, in %APPDATA%\\holdfast\\secrets\n"
+                             "  --service[=SERVICE]  for the service of that name (holdfast), on this machine\n"
+                             "                   alone, in %ProgramData%\\holdfast\\secrets; as administrator\n"
+                             "  --account ACCOUNT    the service runs as that account, not NT SERVICE\\SERVICE\n"
+                             "\n"
+                             "Elsewhere: not in this version; use ssh-agent, or a key without a passphrase.\n";
+
+static const char firewall[] = "Usage: holdfast firewall allow|remove [-c FILE|DIR]... NAME\n"
+                               "\n"
+                               "Windows: 'allow' lets other machines connect to the local listeners of the\n"
+                               "tunnel NAME, by a rule 'holdfast NAME' of the firewall; 'remove' takes that rule\n"
+                               "back and no other. Both need a console opened with 'Run as administrator'.\n"
+                               "Listeners on loopback need no rule. Not in this version on other systems.\n"
+                               "\n"
+                               "  -c FILE|DIR      definitions, as with run\n";
+
 static const char config[] = "defaults:                       # of this file\n"
                              "  server_alive_interval: 15s\n"
                              "hosts:\n"
@@ -94,7 +147,8 @@ static const struct {
     const char *command;
     const char *text;
 } texts[] = {
-    {"run", run}, {"check", check}, {"trust", trust}, {"config", config}, {"help", help},
+    {"run", run},         {"check", check},       {"trust", trust},   {"keygen", keygen}, {"secret", secret},
+    {"service", service}, {"firewall", firewall}, {"config", config}, {"help", help},
 };
 
 const char *help_text(const char *command)

@@ -1,0 +1,109 @@
+#include "cli/service_check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/common.h"
+#include "platform/platform.h"
+#include "session/host_key.h"
+#include "session/key_file.h"
+#include "session/known_hosts_file.h"
+
+struct check {
+    const char *account;
+    bool fix;
+    int code; /* of the first problem */
+};
+
+static void problem(struct check *check, int code, const char *tunnel, const char *text)
+{
+    (void)fprintf(stderr, "holdfast: %s: %s\n", tunnel, text);
+    if (check->code == CLI_OK) {
+        check->code = code;
+    }
+}
+
+/* True for a file below the ~/.ssh of whoever asks, which is not the service's. */
+static bool is_at_home(const char *path)
+{
+    char *home = platform_ssh_dir();
+    bool inside = home != NULL && strncmp(path, home, strlen(home)) == 0;
+    free(home);
+    return inside;
+}
+
+static void check_key(struct check *check, const struct tunnel_spec *tunnel, const char *path)
+{
+    struct key_file key;
+    struct err_info info = {.code = OK};
+    char text[768];
+    memset(&key, 0, sizeof key);
+    if (platform_key_file_check_for(path, check->account, check->fix, &info) != OK) {
+        problem(check, CLI_AUTH, tunnel->name, info.message);
+        return;
+    }
+    if (key_file_load(&key, path, &info) != OK) {
+        (void)snprintf(text, sizeof text, "%s%s", info.message, key.missing ? "; 'holdfast keygen' makes it" : "");
+        problem(check, CLI_AUTH, tunnel->name, text);
+    } else if (key.encrypted) {
+        (void)snprintf(
+            text, sizeof text,
+            "%s needs a passphrase, and a service has nobody to ask: make a key for it with 'holdfast keygen %s'", path,
+            tunnel->name);
+        problem(check, CLI_AUTH, tunnel->name, text);
+    }
+    key_file_deinit(&key);
+}
+
+static void check_keys(struct check *check, const struct tunnel_spec *tunnel)
+{
+    const struct host_spec *host = &tunnel->host;
+    if (host->identity_files_are_default || host->identity_files.count == 0) {
+        problem(check, CLI_AUTH, tunnel->name,
+                "no identity_file: a service has neither the agent nor the ~/.ssh of a person; give the host an "
+                "identity_file, and make it with 'holdfast keygen'");
+        return;
+    }
+    for (size_t i = 0; i < host->identity_files.count; i++) {
+        check_key(check, tunnel, host->identity_files.items[i]);
+    }
+}
+
+static void check_host_key(struct check *check, const struct tunnel_spec *tunnel)
+{
+    const struct host_spec *host = &tunnel->host;
+    char text[1200];
+    const char *file = host->known_hosts_files.count > 0 ? host->known_hosts_files.items[0] : NULL;
+    if (file != NULL && is_at_home(file)) {
+        problem(
+            check, CLI_HOST_KEY, tunnel->name,
+            "no known_hosts_file: the service's account has another ~/.ssh; give the host a known_hosts_file, and fill "
+            "it with 'holdfast trust --known-hosts FILE'");
+        return;
+    }
+    if (host->strict_host_key_checking == HOST_KEY_NO || host->strict_host_key_checking == HOST_KEY_ACCEPT_NEW) {
+        return;
+    }
+    for (size_t i = 0; i < host->hostnames.count; i++) {
+        if (host_key_is_pinned(host, host->hostnames.items[i], host->port)) {
+            return;
+        }
+    }
+    (void)snprintf(text, sizeof text,
+                   "the host key of %s is not pinned: run  holdfast trust --known-hosts \"%s\" -p %u %s@%s",
+                   host->hostnames.items[0], file != NULL ? file : "known_hosts", (unsigned)host->port, host->user,
+                   host->hostnames.items[0]);
+    problem(check, CLI_HOST_KEY, tunnel->name, text);
+}
+
+int service_check(const struct config *config, const char *account, bool fix)
+{
+    struct check check = {.account = account, .fix = fix, .code = CLI_OK};
+    for (size_t i = 0; i < config->tunnel_count; i++) {
+        check_keys(&check, &config->tunnels[i]);
+        check_host_key(&check, &config->tunnels[i]);
+    }
+    return check.code;
+}

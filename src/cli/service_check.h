@@ -1,0 +1,14 @@
+/* What would break a service later, looked at before it is installed: a service has no terminal, no agent and no home
+ * of the person who installs it. */
+#ifndef HOLDFAST_CLI_SERVICE_CHECK_H
+#define HOLDFAST_CLI_SERVICE_CHECK_H
+
+#include <stdbool.h>
+
+#include "config/config.h"
+
+/* Prints every problem with its mend to standard error, one line each, and returns CLI_OK or the exit code of the
+ * first. `account` is the one that the service will have; `fix` mends what the access lists of keys lack. Blocking. */
+int service_check(const struct config *config, const char *account, bool fix);
+
+#endif
