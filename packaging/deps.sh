@@ -5,6 +5,7 @@
 #   deps.sh refresh linux|windows         look for newer revisions of the sources, then the same
 #   deps.sh prefix linux|windows          print where the libraries are; fails if they are not built
 #   deps.sh packages linux|windows [build|test]   print the Debian packages, one a line
+#   deps.sh licences linux|windows DIR    put the licence texts of the libraries that holdfast links into DIR
 #
 # HOLDFAST_CACHE            where everything is kept ($XDG_CACHE_HOME/holdfast or ~/.cache/holdfast)
 # HOLDFAST_LIBSSH2_SOURCE   an unpacked libssh2 1.11.1 to use in place of Debian's source package
@@ -291,9 +292,35 @@ refresh_sources() {
     done
 }
 
+# collect_licences DIR: DIR/NAME for each library that is linked into the program, from its source.
+collect_licences() {
+    local name file files source_version='' source_revision=''
+    mkdir -p "$1" "$cache"
+    lock
+    for name in $(libraries); do
+        [ "$name" != cmocka ] || continue # for tests only
+        scratch=$(mktemp -d "$cache/tmp/licence.XXXXXX")
+        unpack_source "$name" "$scratch/source"
+        files=()
+        for file in LICENSE LICENSE.txt COPYING License README; do
+            [ "${#files[@]}" -gt 0 ] || [ ! -f "$scratch/source/$file" ] || files=("$scratch/source/$file")
+        done
+        [ "${#files[@]}" -gt 0 ] || die "$name $source_version has no licence text that is known here"
+        { printf '%s %s\n\n' "$name" "$source_version" && cat "${files[@]}"; } >"$1/$name"
+        rm -rf "$scratch"
+        scratch=
+    done
+}
+
 action=build
+place=
 case ${1:-} in
 refresh | prefix | packages) action=$1 && shift ;;
+licences)
+    [ $# -eq 3 ] || usage
+    action=licences place=$3
+    set -- "$2"
+    ;;
 esac
 target=${1:-linux}
 purpose=${2:-build}
@@ -305,6 +332,10 @@ esac
 
 case $action in
 packages) packages_for "$target" "$purpose" ;;
+licences)
+    know_inputs
+    collect_licences "$place"
+    ;;
 prefix)
     know_inputs
     prefix=$(prefix_dir)

@@ -8,7 +8,7 @@
 #   asan      AddressSanitizer and UndefinedBehaviorSanitizer; the same tests with smaller transfers
 #   clang     clang, -Werror; unit tests
 #   tidy      clang-tidy over all of our C
-#   windows   the cross build and its tests under Wine
+#   windows   the cross build, its zip and installer, and their tests under Wine
 #   demo      packaging/demo.sh in a fresh clone, which must leave no process and no file behind
 # Logs are kept in build/test-logs. The last line says how many checks passed and failed; the exit code is 0 if all did.
 #
@@ -112,7 +112,7 @@ step_clang() { build clang && tests clang -L unit; }
 
 step_tidy() { check clang-tidy tidy; }
 
-step_windows() { build windows-x64 && tests windows-x64; }
+step_windows() { build windows-x64 && check windows-dist packaging/windows/build.sh && tests windows-x64; }
 
 # What is committed is cloned and run with a TMPDIR of its own, in which nothing may be left.
 demo_in_a_fresh_clone() {

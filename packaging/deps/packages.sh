@@ -16,7 +16,7 @@ packages_for() {
         ;;
     windows-build)
         printf '%s\n' gcc-mingw-w64-x86-64-win32 make perl cmake ninja-build pkg-config \
-            dpkg-dev patch xz-utils bzip2
+            dpkg-dev patch xz-utils bzip2 python3 nsis
         ;;
     windows-test)
         packages_for windows build

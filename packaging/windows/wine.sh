@@ -35,10 +35,19 @@ make_prefix() {
 # Settings are written when the server of a prefix ends; it must not outlive a rename either.
 wineserver_stop() {
     local server
+    server=$(find_server)
+    "$server" -k 2>/dev/null || true
+    "$server" -w
+}
+
+keep_server() {
+    "$(find_server)" -p >/dev/null 2>&1 </dev/null || die "Wine's server does not start"
+}
+
+find_server() {
+    local server
     for server in wineserver /usr/lib/wine/wineserver64 /usr/lib/wine/wineserver; do
-        if command -v "$server" >/dev/null 2>&1; then
-            "$server" -k 2>/dev/null || true
-            "$server" -w
+        if command -v "$server"; then
             return
         fi
     done
@@ -90,6 +99,13 @@ if [ ! -d "$place" ]; then
     ensure "$master" make_prefix
     ensure "$place" copy_prefix
 fi
-[ "$1" != --new ] || exit 0
 export WINEPREFIX=$place
+if [ "$1" = --new ]; then
+    # The server of a prefix ends soon after the last program, and one that begins just then is turned away: a prefix
+    # made for tests keeps its server until --end. So live on the services of Wine that its first program starts, with
+    # the outputs of that program: a test would be waited for until they end.
+    keep_server
+    wine cmd /c exit >/dev/null 2>&1 </dev/null
+    exit 0
+fi
 exec wine "$@"
