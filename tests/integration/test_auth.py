@@ -12,6 +12,7 @@ from harness.proc import wait_until
 from harness.servers import sends_then_ends
 from harness.sshd import make_key
 from harness.terminal import at_terminal
+from harness.wine import shown, upright
 
 PASSPHRASE = "correct horse"
 
@@ -34,8 +35,8 @@ def public(key):
 
 
 def fingerprint(key):
-    shown = subprocess.run(["ssh-keygen", "-lf", public(key)], capture_output=True, text=True, check=True).stdout
-    return shown.split()[1]
+    line = subprocess.run(["ssh-keygen", "-lf", public(key)], capture_output=True, text=True, check=True).stdout
+    return line.split()[1]
 
 
 def let_in(sshd, *keys):
@@ -45,7 +46,7 @@ def let_in(sshd, *keys):
 def refused(holdfast, *words):
     holdfast.start(*words)
     assert holdfast.wait() == 3
-    return holdfast.err.text()
+    return upright(holdfast.err.text())
 
 
 def up(holdfast, *words):
@@ -129,7 +130,7 @@ def test_rsa_is_never_signed_by_sha1(holdfast, start_sshd, new_key):
     sshd = start_sshd({"PubkeyAcceptedAlgorithms": "ssh-rsa"})
     let_in(sshd, key)
     said = refused(holdfast, *flags(sshd, "-i", key))
-    assert str(key) in said
+    assert shown(key) in said
     assert "Accepted publickey" not in sshd.log.text()
 
 
@@ -145,9 +146,9 @@ def test_files_are_tried_in_order(holdfast, sshd, new_key, user_key):
 def test_wrong_key_says_what_was_tried_and_what_to_do(holdfast, sshd, new_key):
     key = new_key()
     said = refused(holdfast, *flags(sshd, "-i", key))
-    assert f"{key} (refused)" in said
+    assert f"{shown(key)} (refused)" in said
     assert "the peer offers publickey" in said
-    assert f"add the public key {key}.pub to ~/.ssh/authorized_keys of {sshd.user} on {sshd.host}" in said
+    assert f"add the public key {shown(key)}.pub to ~/.ssh/authorized_keys of {sshd.user} on {sshd.host}" in said
 
 
 def test_no_key_at_all(holdfast, sshd):
@@ -157,7 +158,7 @@ def test_no_key_at_all(holdfast, sshd):
 
 
 def test_missing_file_is_named(holdfast, sshd, tmp_path):
-    assert f"{tmp_path}/nowhere cannot be read" in refused(holdfast, *flags(sshd, "-i", tmp_path / "nowhere"))
+    assert f"{shown(tmp_path)}/nowhere cannot be read" in refused(holdfast, *flags(sshd, "-i", tmp_path / "nowhere"))
 
 
 def test_key_that_others_can_read_is_refused(holdfast, sshd, user_key, new_key):
@@ -165,7 +166,7 @@ def test_key_that_others_can_read_is_refused(holdfast, sshd, user_key, new_key):
     let_in(sshd, key)
     key.chmod(0o644)
     said = refused(holdfast, *flags(sshd, "-i", key))
-    assert f"chmod 600 {key}" in said
+    assert (f"icacls \"{shown(key)}\"" if runner() else f"chmod 600 {key}") in said
     key.chmod(0o600)
     up(holdfast, *flags(sshd, "-i", key))
 
@@ -186,7 +187,7 @@ def test_file_that_is_no_key(holdfast, sshd, tmp_path, text, sentence):
     key.write_text(text)
     key.chmod(0o600)
     said = refused(holdfast, *flags(sshd, "-i", key))
-    assert str(key) in said
+    assert shown(key) in said
     assert sentence in said
 
 
@@ -208,7 +209,7 @@ def words_of(*words):
 
 
 def stop(pid):
-    os.kill(pid, 15)
+    os.kill(pid, 2 if runner() else 15)  # to Wine, 15 is a death at once
 
 
 @pytest.mark.parametrize("form", ["openssh", "pem", "pem without .pub"])
@@ -217,36 +218,36 @@ def test_passphrase_is_asked_at_the_terminal(holdfast, sshd, new_key, form):
     let_in(sshd, key)
     if form.endswith(".pub"):
         public(key).unlink()
-    question = rb"Enter passphrase for key '" + str(key).encode() + rb"'"
-    code, shown = at_terminal(
+    question = rb"Enter passphrase for key '" + shown(key).encode() + rb"'"
+    code, screen = at_terminal(
         words_of(*flags(sshd, "-i", key)),
         [(question, "wrong"), (question, PASSPHRASE), (rb"holdfast: up", stop)],
         holdfast.environment(),
     )
-    assert code == 0, shown
-    assert PASSPHRASE not in shown
-    assert "wrong" not in shown
+    assert code == 0, screen
+    assert PASSPHRASE not in screen
+    assert "wrong" not in screen
 
 
 def test_three_wrong_passphrases_are_enough(holdfast, sshd, new_key):
     key = encrypted(new_key, "openssh")
     let_in(sshd, key)
-    code, shown = at_terminal(
+    code, screen = at_terminal(
         words_of(*flags(sshd, "-i", key)), [(rb"Enter passphrase", "no")] * 3, holdfast.environment()
     )
-    assert code == 3, shown
-    assert shown.count("Enter passphrase") == 3
-    assert "no right passphrase was given" in shown
+    assert code == 3, screen
+    assert screen.count("Enter passphrase") == 3
+    assert "no right passphrase was given" in screen
 
 
 def test_no_passphrase_is_asked_for_a_key_that_the_peer_refuses(holdfast, sshd, new_key, user_key):
-    code, shown = at_terminal(
+    code, screen = at_terminal(
         words_of(*flags(sshd, "-i", encrypted(new_key, "openssh"), "-i", user_key)),
         [(rb"holdfast: up", stop)],
         holdfast.environment(),
     )
-    assert code == 0, shown
-    assert "passphrase" not in shown
+    assert code == 0, screen
+    assert "passphrase" not in screen
 
 
 @pytest.mark.parametrize("batch", [False, True])
@@ -254,17 +255,17 @@ def test_encrypted_key_where_nobody_can_be_asked(holdfast, sshd, new_key, batch)
     key = encrypted(new_key, "openssh")
     let_in(sshd, key)
     said = refused(holdfast, *flags(sshd, "-i", key, *(["-o", "BatchMode=yes"] if batch else [])))
-    assert f"would take {key}, but it has a passphrase" in said
+    assert f"would take {shown(key)}, but it has a passphrase" in said
     assert "ssh-agent" in said
 
 
 def test_ended_while_it_asks(holdfast, sshd, new_key):
     key = encrypted(new_key, "openssh")
     let_in(sshd, key)
-    code, shown = at_terminal(
+    code, screen = at_terminal(
         words_of(*flags(sshd, "-i", key)), [(rb"Enter passphrase", "\x03")], holdfast.environment()
     )
-    assert code != -9, shown
+    assert code != -9, screen
 
 
 # ---- agent ----
@@ -297,7 +298,7 @@ def test_identities_only_keeps_the_agents_other_keys_back(holdfast, sshd, agent,
     key = new_key()
     said = refused(holdfast, *flags(sshd, "-i", key, "-o", "IdentitiesOnly=yes"))
     assert fingerprint(user_key) not in said
-    assert str(key) in said
+    assert shown(key) in said
 
 
 def test_too_many_agent_keys_name_the_mend(holdfast, start_sshd, agent, new_key):
@@ -337,12 +338,12 @@ def test_second_factor_that_we_do_not_have(holdfast, start_sshd, user_key):
 
 def test_password_is_asked_three_times_at_the_terminal(holdfast, start_sshd):
     sshd = start_sshd({"PasswordAuthentication": "yes"})
-    code, shown = at_terminal(
+    code, screen = at_terminal(
         words_of(*flags(sshd)), [(rb"password: ", "not it")] * 3, holdfast.environment(), timeout=40
     )
-    assert code == 3, shown
-    assert shown.count("'s password: ") == 3
-    assert "not it" not in shown
+    assert code == 3, screen
+    assert screen.count("'s password: ") == 3
+    assert "not it" not in screen
 
 
 def test_password_never_goes_to_a_peer_with_a_changed_key(holdfast, start_sshd, new_key):
@@ -350,29 +351,29 @@ def test_password_never_goes_to_a_peer_with_a_changed_key(holdfast, start_sshd, 
     kind, blob = public(new_key()).read_text().split()[:2]
     sshd.known_hosts.write_text(f"[{sshd.host}]:{sshd.port} {kind} {blob}\n")
     words = ["StrictHostKeyChecking=no" if word == "StrictHostKeyChecking=yes" else word for word in flags(sshd)]
-    code, shown = at_terminal(words_of(*words), [], holdfast.environment())
-    assert code == 3, shown
-    assert "password:" not in shown
+    code, screen = at_terminal(words_of(*words), [], holdfast.environment())
+    assert code == 3, screen
+    assert "password:" not in screen
 
 
 def test_password_is_not_asked_when_switched_off(holdfast, start_sshd):
     sshd = start_sshd({"PasswordAuthentication": "yes"})
-    code, shown = at_terminal(words_of(*flags(sshd, "-o", "PasswordAuthentication=no")), [], holdfast.environment())
-    assert code == 3, shown
-    assert "password:" not in shown
+    code, screen = at_terminal(words_of(*flags(sshd, "-o", "PasswordAuthentication=no")), [], holdfast.environment())
+    assert code == 3, screen
+    assert "password:" not in screen
 
 
 def test_no_secret_reaches_the_log(holdfast, sshd, new_key):
     key = encrypted(new_key, "openssh")
     let_in(sshd, key)
-    code, shown = at_terminal(
+    code, screen = at_terminal(
         words_of(*flags(sshd, "-vvv", "-i", key)),
         [(rb"Enter passphrase", PASSPHRASE), (rb"holdfast: up", stop)],
         holdfast.environment(),
     )
-    assert code == 0, shown
-    assert PASSPHRASE not in shown
-    assert key.read_text().splitlines()[3] not in shown
+    assert code == 0, screen
+    assert PASSPHRASE not in screen
+    assert key.read_text().splitlines()[3] not in screen
 
 
 # ---- keys/README.md ----

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from harness.holdfast import binary, runner
 from harness.ports import free_port
+from harness.wine import shown, upright
 
 LOCAL = "is not [BIND:]PORT:HOST:HOSTPORT; an IPv6 address goes in brackets: [::1]"
 
@@ -41,6 +42,12 @@ BAD = {
     "-R with a bad port": (["-R", "65536:a:80", "h"], "-R: port 65536 is not in 0-65535"),
     "-R without a target": (["-R", "1080", "h"], "-R 1080: not in this version"),
     "-R with a bind address and no target": (["-R", "localhost:1080", "h"], "-R localhost:1080: not in this version"),
+    "-R to a distribution, where there is none": (
+        ["-R", "1:wsl:Debian:80", "h"],
+        "-R 1:wsl:Debian:80: 'wsl:Debian:80' is a distribution of the Windows subsystem for Linux, which only Windows has; "
+        "write its address, or a command that prints it"),
+    "-L to a command without a name": (
+        ["-L", "1:command::80", "h"], "-L: the command is missing; write command:PROGRAM:PORT"),
     "-D": (["-D", "1080", "h"], "-D: not in this version"),
     "-J": (["-J", "jump", "h"], "-J: not in this version"),
     "-W": (["-W", "a:80", "h"], "-W: not in this version; -L does the same with a port"),
@@ -96,16 +103,18 @@ BAD = {
         ["doctor", "x"],
         "doctor: not in this version; 'holdfast check' looks at the definitions; -vv shows a connection step by step"),
     "service install": (
-        ["service", "install"], "service: not in this version; let the system's own service manager start 'holdfast run'"),
+        ["service", "install"], "service: not in this version on this system; let systemd (Type=notify) or launchd start 'holdfast run'"),
+    "secret": (
+        ["secret", "set", "a"],
+        "secret: not in this version on this system; load the key into ssh-agent, or use a key without a passphrase and "
+        "with least rights (holdfast keygen)"),
     "a control character": (["-p", "2\x1b[31m", "h"], "-p: '2?[31m' is not a port number"),
 }  # fmt: skip
 
 
 @pytest.fixture
-def home(tmp_path):
-    folder = tmp_path / "home"
-    (folder / ".ssh").mkdir(parents=True)
-    return folder
+def home(home_folder):
+    return home_folder
 
 
 @pytest.fixture
@@ -118,7 +127,7 @@ def call(tmp_path, home):
         done = subprocess.run(
             [*runner(), binary(), *words], cwd=tmp_path, env=env, timeout=30, capture_output=True, stdin=subprocess.DEVNULL)
         done.stdout = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
-        done.stderr = done.stderr.decode("utf-8", "replace").replace("\r\n", "\n")
+        done.stderr = upright(done.stderr.decode("utf-8", "replace").replace("\r\n", "\n"))
         return done
 
     return run
@@ -128,12 +137,14 @@ def call(tmp_path, home):
 def test_each_mistake_has_its_one_message(call, tmp_path, home, case):
     words, message = case
     log = tmp_path / "log"
-    one_line = words[:1] not in (["run"], ["check"], ["help"], ["status"], ["doctor"], ["service"]) and "-E" not in words
+    commands = ("run", "check", "help", "status", "doctor", "service", "secret")
+    one_line = words[0] not in commands and "-E" not in words
     done = call(*(["-E", str(log)] if one_line else []), *words)
     assert done.stderr == f"holdfast: {message}\n"
     assert (done.returncode, done.stdout) == (2, "")
     assert not log.exists(), "it had begun already"
-    assert [path.name for path in home.rglob("*")] == [".ssh"]
+    assert not list((home / ".ssh").iterdir())
+    assert runner() or [path.name for path in home.rglob("*")] == [".ssh"], "a profile of Windows is never empty"
 
 
 def test_there_are_enough_bad_ones():
@@ -238,7 +249,7 @@ def test_errors_of_ssh_config_name_file_and_line(call, home, case):
     text, message = case
     (home / ".ssh/config").write_text(text)
     done = call("--once", "h")
-    assert done.stderr == f"holdfast: {home}/.ssh/config:{message}\n"
+    assert done.stderr == f"holdfast: {shown(home)}/.ssh/config:{message}\n"
     assert (done.returncode, done.stdout) == (2, "")
 
 
@@ -261,4 +272,4 @@ def test_a_match_block_that_needs_a_command_is_skipped_with_a_warning(call, home
     )
     done = call("--once", "h")
     assert done.returncode == 1
-    assert f"{home}/.ssh/config:1: Match exec: not in this version; the block is skipped" in done.stderr
+    assert f"{shown(home)}/.ssh/config:1: Match exec: not in this version; the block is skipped" in done.stderr

@@ -57,6 +57,10 @@ BAD = {
     "unknown key of backoff": (
         tunnel("backoff: {frist: 1s}"), "3:15: tunnels.t.backoff: unknown key 'frist'; did you mean 'first'?"),
     "unknown key like no other": (host("colour: red"), "3:5: hosts.h: unknown key 'colour'"),
+    "a stored secret": (
+        host("passphrase_secret: desk"),
+        "3:24: hosts.h.passphrase_secret: stored secrets are not in this version on this system; load the key into "
+        "ssh-agent, or use one without a passphrase"),
     "doubled key": (host("port: 22\n    port: 23"), "4:5: hosts.h: key 'port' is already in line 3"),
     "doubled section": (TUNNEL + "tunnels: {}\n", "7:1: key 'tunnels' is already in line 1"),
     "doubled tunnel": (TUNNEL + TUNNEL[9:].replace("8080", "8081"), "7:3: tunnels.t: already defined at FILE:2:3"),
@@ -73,8 +77,32 @@ BAD = {
     "watch_definitions": ("watch_definitions: yes\n" + TUNNEL, "1:1: watch_definitions: not in this version"),
     "dynamic": (forward("dynamic: 1080"), f"5:9: {TO}.dynamic: not in this version"),
     "direct": (forward("direct: 1080", "to: a:1"), f"5:9: {TO}.direct: not in this version"),
-    "to wsl": (to("wsl:Debian:80"), f"6:13: {TO}.to: not in this version"),
-    "to a command": (to("{command: x}"), f"6:13: {TO}.to: not in this version"),
+    # targets that move
+    "to wsl, where there is none": (
+        forward("remote: 1", "to: wsl:Debian:80"),
+        f"6:13: {TO}.to: 'wsl:Debian:80' is a distribution of the Windows subsystem for Linux, which only Windows has; "
+        "write its address, or a command that prints it"),
+    "to wsl, for the peer": (
+        to("{wsl: Debian, port: 80}"),
+        f"6:13: {TO}.to: 'wsl:Debian:80' is inside this machine, and here the peer connects; turn it round (-R)"),
+    "to wsl, no name": (
+        to("wsl:De bian:80"), f"6:13: {TO}.to: 'De bian' is no name of a distribution; 'wsl --list' shows those there are"),
+    "to wsl, no port": (to("{wsl: Debian}"), f"6:13: {TO}.to: 'port' is missing; write {{wsl: DISTRIBUTION, port: N}}"),
+    "to a command line": (
+        to("{command: where is it, port: 80}"),
+        f"6:23: {TO}.to.command: 'where is it' has blanks; write the program and its arguments as a list, since no shell parts them"),
+    "to no command": (
+        to("{command: [], port: 80}"), f"6:23: {TO}.to.command: the list is empty; write [PROGRAM, ARGUMENT...]"),
+    "to a command that is empty": (to('{command: ["", a]}'), f"6:24: {TO}.to.command[0]: a value is missing"),
+    "to a command in a map": (to("{command: {a: b}}"), f"6:23: {TO}.to.command: one value is expected here, not a map"),
+    "to a list within a command": (to("{command: [a, [b]]}"), f"6:27: {TO}.to.command[1]: one value is expected here, not a list"),
+    "to a command and a bad port": (to("{command: a, port: 0}"), f"6:32: {TO}.to.port: port 0 is not in 1-65535"),
+    "to a command without a name": (
+        to('"command::80"'), f"6:13: {TO}.to: the command is missing; write command:PROGRAM:PORT"),
+    "to a command and a distribution": (
+        to("{command: a, wsl: b, port: 80}"), f"6:13: {TO}.to: only one of 'command' and 'wsl' is needed"),
+    "to a port alone": (to("{port: 80}"), f"6:13: {TO}.to: one of 'command' and 'wsl' is needed"),
+    "to a misspelt command": (to("{comand: a}"), f"6:14: {TO}.to: unknown key 'comand'; did you mean 'command'?"),
     # values
     "port too large": (host("port: 70000"), "3:11: hosts.h.port: port 70000 is not in 1-65535"),
     "port of 40 digits": (host("port: " + "9" * 40), f"3:11: hosts.h.port: port {'9' * 40} is not in 1-65535"),
@@ -368,6 +396,33 @@ def test_a_megabyte_is_read_in_a_moment(call, tmp_path):
 def test_nothing_in_a_message_reaches_the_terminal_raw(call, tmp_path):
     done = call("check", "-c", write(tmp_path, host('"po\\e[31mrt": 1')))
     assert done.stderr == "t.yaml:3:5: hosts.h: unknown key 'po?[31mrt'\n"
+
+
+def test_a_command_beside_the_file(call, tmp_path):
+    """A program with a separator in its name is relative to the file; one without is looked for in PATH."""
+    folder = tmp_path / "d"
+    folder.mkdir()
+    for value, shown in {
+        "{command: [./ask, -x, ''], port: 80}": f"command:{folder}/./ask:80",
+        "command:./ask:80": f"command:{folder}/./ask:80",
+        "{command: [ask]}": "command:ask",
+        "{command: ask, port: 80}": "command:ask:80",
+        "command:ask:80": "command:ask:80",
+    }.items():
+        write(folder, to(value))
+        done = call("check", "-c", str(folder))
+        assert (done.returncode, done.stdout.splitlines()[:1]) == (0, [f"t: me@h: -L 127.0.0.1:8080 -> {shown}"]), done.stderr
+
+
+@pytest.mark.skipif(bool(runner()), reason="Windows has it: tests/windows/test_addresses.py")
+def test_firewall_is_for_windows(call, tmp_path):
+    write(tmp_path, TUNNEL.replace("local: 8080", "local: '*:8080'"))
+    for words in (["allow", "-c", "t.yaml", "t"], ["remove", "t"]):
+        done = call("firewall", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("holdfast: firewall: not in this version on this system; open the port with the system's own tool")
+    done = call("firewall", "allow", "-c", "t.yaml", "u")
+    assert done.stderr == "holdfast: firewall: the definitions have no tunnel 'u'; 'holdfast check' lists those they have\n"
 
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "tunnels").glob("*.yaml"))

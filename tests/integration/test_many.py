@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 from harness import clients, servers
-from harness.holdfast import flags
+from harness.holdfast import flags, runner
 from harness.ports import free_port
 from harness.tools import SinkSource, assert_all_right, blast
 
@@ -57,7 +57,8 @@ def test_one_that_never_reads_slows_nobody(tool, sshd, holdfast, serve, directio
             fill(sock, stuck, still)
             beside += times_of(tool, port, 1)
     print(f"medians: free {statistics.median(free):.3f} s, beside a stuck one {statistics.median(beside):.3f} s")
-    limit = 2 if os.environ.get("HOLDFAST_SANITIZED") else 1.2  # a sanitizer slows what is slow already
+    # A sanitizer slows what is slow already; under Wine every wait goes through one server that the machine's cores share.
+    limit = 2 if os.environ.get("HOLDFAST_SANITIZED") or runner() else 1.2
     assert min(beside) <= limit * min(free), f"free {free}, beside a stuck one {beside}"
 
 

@@ -13,6 +13,7 @@ from harness.holdfast import binary, definition, flags, runner
 from harness.ports import free_port
 from harness.proc import wait_until
 from harness.servers import echo
+from harness.terminal import plain, wait_for_reader
 
 TEXT_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|info |debug|trace) [^ ].*: .+")
 
@@ -139,8 +140,9 @@ def test_ctrl_c_at_a_question_ends_it(holdfast, sshd, serve, tmp_path):
     process, master = at_terminal(holdfast, words)
     try:
         said = b""
-        while b"?" not in said:
+        while b"?" not in plain(said):
             said += os.read(master, 1000)
+        wait_for_reader(master)
         os.write(master, b"\x03")
         assert process.wait(10) == 0
     finally:

@@ -35,6 +35,22 @@ static const struct flag_case flags[] = {
     {FORWARD_LOCAL, "80:C:/run/b.sock", "-L 127.0.0.1:80 -> C:/run/b.sock"},
     {FORWARD_REMOTE, "0:a:81", "-R 127.0.0.1:0 -> a:81"},
     {FORWARD_REMOTE, "/tmp/x:C:\\b", "-R /tmp/x -> C:\\b"},
+    {FORWARD_REMOTE, "14444:wsl:Debian-12.1:80", "-R 127.0.0.1:14444 -> wsl:Debian-12.1:80"},
+    {FORWARD_REMOTE, "*:14444:wsl:Debian:80", "-R *:14444 -> wsl:Debian:80"},
+    {FORWARD_REMOTE, "[::1]:14444:wsl:Debian:80", "-R [::1]:14444 -> wsl:Debian:80"},
+    {FORWARD_REMOTE, "/tmp/x:wsl:Debian:80", "-R /tmp/x -> wsl:Debian:80"},
+    {FORWARD_REMOTE, "14444:wsl:80", "-R 127.0.0.1:14444 -> wsl:80"},
+    {FORWARD_REMOTE, "wsl:14444:a:80", "-R wsl:14444 -> a:80"},
+    {FORWARD_REMOTE, "14444:command:where:80", "-R 127.0.0.1:14444 -> command:where:80"},
+    {FORWARD_LOCAL, "b:80:command:/usr/bin/where:81", "-L b:80 -> command:/usr/bin/where:81"},
+    {FORWARD_REMOTE, "80:command:C:\\where.exe:81", "-R 127.0.0.1:80 -> command:C:\\where.exe:81"},
+    {FORWARD_REMOTE, "14444:wsl::80", NULL},
+    {FORWARD_REMOTE, "14444:wsl:-d:80", NULL},
+    {FORWARD_REMOTE, "14444:wsl:a b:80", NULL},
+    {FORWARD_REMOTE, "14444:wsl:Debian:0", NULL},
+    {FORWARD_REMOTE, "14444:wsl:Debian:", NULL},
+    {FORWARD_REMOTE, "a:b:c:wsl:Debian:80", NULL},
+    {FORWARD_REMOTE, "14444:command::80", NULL},
     {FORWARD_LOCAL, "", NULL},
     {FORWARD_LOCAL, ":", NULL},
     {FORWARD_LOCAL, "80", NULL},
@@ -122,13 +138,27 @@ static void an_absent_bind_address_is_no_empty_one(void **state)
 
 static void targets_need_host_and_port(void **state)
 {
-    static const char *const bad[] = {"", "a", ":80", "a:", "::1:80", "[::1]", "a:80:81", "a:65536", "a@b:80", "*:80"};
+    static const char *const bad[] = {"",        "a",          ":80",     "a:",         "::1:80",
+                                      "[::1]",   "a:80:81",    "a:65536", "a@b:80",     "*:80",
+                                      "wsl:a:b", "wsl:a:b:80", "wsl::80", "command:a:", "command::80"};
     struct endpoint end;
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_int_equal(endpoint_parse_target(bad[i], &end, NULL), ERR_DEFINITION);
     }
-    assert_int_equal(endpoint_parse_target("wsl:Debian:80", &end, NULL), ERR_UNSUPPORTED);
+    assert_int_equal(endpoint_parse_target("wsl:Debian:80", &end, NULL), OK);
+    assert_int_equal(end.kind, ENDPOINT_WSL);
+    assert_string_equal(end.host, "Debian");
+    assert_int_equal(end.port, 80);
+    endpoint_deinit(&end);
+    assert_int_equal(endpoint_parse_target("command:/usr/bin/a b:80", &end, NULL), OK);
+    assert_int_equal(end.kind, ENDPOINT_COMMAND);
+    assert_string_equal(end.words[0], "/usr/bin/a b");
+    assert_null(end.words[1]);
+    endpoint_deinit(&end);
+    assert_int_equal(endpoint_parse_target("wsl:80", &end, NULL), OK); /* a machine of that name */
+    assert_int_equal(end.kind, ENDPOINT_TCP);
+    endpoint_deinit(&end);
     assert_int_equal(endpoint_parse_target("[fe80::1%lo]:80", &end, NULL), OK);
     assert_string_equal(end.host, "fe80::1%lo");
     endpoint_deinit(&end);
@@ -192,6 +222,14 @@ static void specs_are_copied_deeply(void **state)
     forward_spec_deinit(&one);
     assert_string_equal(forward_spec_text(&two, 0, text, sizeof text), "-L /run/a -> b:80");
     assert_int_equal(two.hold_ms, 7);
+    forward_spec_deinit(&two);
+    assert_int_equal(forward_parse_flag(FORWARD_REMOTE, "1:command:a:80", &one, NULL), OK);
+    assert_int_equal(endpoint_add_word(&one.to, "b"), OK);
+    assert_int_equal(forward_spec_copy(&two, &one), OK);
+    forward_spec_deinit(&one);
+    assert_string_equal(two.to.words[0], "a");
+    assert_string_equal(two.to.words[1], "b");
+    assert_null(two.to.words[2]);
     forward_spec_deinit(&two);
 }
 

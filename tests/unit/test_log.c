@@ -259,6 +259,66 @@ static void a_file_that_does_not_open_is_told(void **state)
     assert_int_equal(log_open(missing, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), UV_ENOENT);
 }
 
+/* Never a file over its bound, never more files than asked for, and the lines in order. */
+static void test_rotation(void **state)
+{
+    char *names[4] = {file, NULL, NULL, NULL};
+    char text[3][320];
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(text[i], sizeof text[i], "%s.%d", file, i + 1);
+        names[i + 1] = text[i];
+    }
+    (void)remove(file);
+    assert_int_equal(log_open(file, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), 0);
+    log_rotate_at(200, 2);
+    for (int i = 0; i < 20; i++)
+        log_info("t", "line %02d", i); /* 43 bytes: four in a file */
+    log_close();
+    log_rotate_at(0, 0);
+    for (int i = 0; i < 3; i++) {
+        char *found = contents(names[i]);
+        char last[16];
+        assert_true(strlen(found) <= 200);
+        (void)snprintf(last, sizeof last, "line %02d\n", 19 - 4 * i);
+        assert_non_null(strstr(found, last));
+        free(found);
+        (void)remove(names[i]);
+    }
+    assert_null(fopen(names[3], "rb"));
+}
+
+struct told {
+    int lines;
+    char last[64];
+};
+
+static void sink(void *arg, enum log_level level, const char *tunnel, const char *message)
+{
+    struct told *told = arg;
+    told->lines++;
+    (void)snprintf(told->last, sizeof told->last, "%d %s %s", (int)level, tunnel != NULL ? tunnel : "-", message);
+}
+
+static void test_sink(void **state)
+{
+    struct told told = {0, ""};
+    (void)state;
+    assert_int_equal(log_open(file, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), 0);
+    log_set_sink(sink, &told, LOG_LEVEL_WARNING);
+    log_info("t", "not for it");
+    assert_int_equal(told.lines, 0);
+    log_warning("t", "for it %d", 1);
+    assert_string_equal(told.last, "1 t for it 1");
+    log_error(NULL, "and this");
+    assert_string_equal(told.last, "0 - and this");
+    assert_int_equal(told.lines, 2);
+    log_set_sink(NULL, NULL, LOG_LEVEL_ERROR);
+    log_error(NULL, "not any more");
+    assert_int_equal(told.lines, 2);
+    log_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +330,8 @@ int main(void)
         cmocka_unit_test(lines_never_interleave),
         cmocka_unit_test(appends_and_reopens),
         cmocka_unit_test(a_file_that_does_not_open_is_told),
+        cmocka_unit_test(test_rotation),
+        cmocka_unit_test(test_sink),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

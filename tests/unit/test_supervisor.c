@@ -32,6 +32,7 @@ struct play {
 };
 
 struct tunnel {
+    unsigned wakes;
     struct tunnel_spec spec;
     struct tunnel_events events;
     struct play *play;
@@ -108,6 +109,11 @@ static void on_closed(uv_handle_t *handle)
     tunnel->state = TUNNEL_STOPPED;
     tunnel->events.on_state(tunnel->events.arg, tunnel, TUNNEL_STOPPED, NULL);
     tunnel->events.on_stopped(tunnel->events.arg, tunnel);
+}
+
+void tunnel_wake(struct tunnel *tunnel)
+{
+    tunnel->wakes++;
 }
 
 void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms)

@@ -15,7 +15,7 @@ MEBIBYTE = 1 << 20
 # What every Windows 7 has. A bare machine has no other libraries, so nothing else may be needed.
 SYSTEM_LIBRARIES = {
     "advapi32.dll", "bcrypt.dll", "crypt32.dll", "gdi32.dll", "iphlpapi.dll", "kernel32.dll", "msvcrt.dll",
-    "psapi.dll", "user32.dll", "userenv.dll", "ws2_32.dll",
+    "psapi.dll", "shell32.dll", "user32.dll", "userenv.dll", "ws2_32.dll",
 }  # fmt: skip
 
 

@@ -1,10 +1,30 @@
 """A program at a terminal of its own, and somebody who answers its questions."""
 
+import fcntl
 import os
 import pty
 import re
 import select
+import struct
+import termios
 import time
+
+from .holdfast import runner
+
+
+def plain(data):
+    """What Wine paints, without its moves of the cursor; those to the right are its blanks."""
+    if not runner():
+        return data
+    data = re.sub(rb"\x1b\[(\d+)C", lambda move: b" " * int(move.group(1)), data)
+    return re.sub(rb"\x1b\[\??[0-9;]*[a-zA-Z]", b"", data)
+
+
+def wait_for_reader(fd):
+    """Wine's console takes keys once it has switched off the terminal's own echo; what comes before is shown."""
+    deadline = time.monotonic() + 5
+    while runner() and termios.tcgetattr(fd)[3] & termios.ECHO and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def at_terminal(words, answers, env, timeout=20):
@@ -12,6 +32,8 @@ def at_terminal(words, answers, env, timeout=20):
     text is typed, or a function is called with the pid. Returns the exit code and all that was shown."""
     pid, fd = pty.fork()
     if pid == 0:
+        # Wine paints a console of the terminal's size, and breaks longer lines.
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 500, 0, 0))
         os.execvpe(words[0], words, env)
     shown = b""
     seen = 0
@@ -25,14 +47,15 @@ def at_terminal(words, answers, env, timeout=20):
                 break
             if not data:
                 break
-            shown += data
+            shown = plain(shown + data)
         if answers and re.search(answers[0][0], shown[seen:]):
             answer = answers.pop(0)[1]
             seen = len(shown)
             if callable(answer):
                 answer(pid)
             else:
-                os.write(fd, answer.encode() + b"\n")
+                wait_for_reader(fd)
+                os.write(fd, answer.encode() + (b"\r" if runner() else b"\n"))
     else:
         os.kill(pid, 9)
     _, status = os.waitpid(pid, 0)
