@@ -22,6 +22,7 @@ struct mux *mux_new(const struct mux_link *link, const struct mux_events *events
     mux->requests_tail = &mux->requests;
     list_init(&mux->ready);
     list_init(&mux->waiting);
+    window_pool_init(&mux->windows);
     wire_writer_init(&mux->control);
     return mux;
 }
@@ -175,7 +176,7 @@ static struct channel *open_begin(struct mux *mux, const char *type, struct wire
     wire_write_u8(packet, MSG_CHANNEL_OPEN);
     mux_write_text(packet, type);
     wire_write_u32(packet, channel->local_id);
-    wire_write_u32(packet, WINDOW_BYTES);
+    wire_write_u32(packet, channel->window.left);
     wire_write_u32(packet, PACKET_BYTES);
     return channel;
 }
@@ -370,7 +371,9 @@ static void packet_window(struct mux *mux, struct channel *channel, struct wire_
         return;
     }
     channel->send_window += more;
-    if (!list_is_empty(&channel->waiting)) {
+    if (channel->wants_window && channel->send_window > 0) {
+        channel->wants_window = false;
+        list_append(&mux->waiting, &channel->waiting);
         mux->link.wake(mux->link.arg);
     }
 }
@@ -474,7 +477,7 @@ static bool turn_waiting(struct mux *mux)
     list_move(&round, &mux->waiting);
     while ((link = list_pop(&round)) != NULL) {
         struct channel *channel = container_of(link, struct channel, waiting);
-        if (channel->send_window == 0 || mux->link.data_room(mux->link.arg) == 0) {
+        if (mux->link.data_room(mux->link.arg) == 0) {
             list_append(&mux->waiting, link);
             continue;
         }
@@ -515,6 +518,7 @@ static void fail_channel(struct mux *mux, struct channel *channel)
         mux->unended++;
     }
     list_remove(&channel->waiting);
+    channel->wants_window = false;
     mux_detach(channel, SLOT_FREE);
     mux_make_ready(channel);
 }

@@ -25,6 +25,8 @@ struct mux_link {
     size_t (*data_room)(void *arg);
     /* Whether control messages may be sent now (not during a key exchange, not over the hard mark). */
     bool (*control_room)(void *arg);
+    /* Microseconds of a clock that never goes back. */
+    uint64_t (*now_us)(void *arg);
     /* There is work for mux_turn. */
     void (*wake)(void *arg);
     /* The peer broke the protocol: the session must end. */

@@ -10,6 +10,8 @@
 enum {
     INPUT_BUFS = 32,          /* packets offered in one on_input */
     TURN_BYTES = 1024 * 1024, /* what one channel may deliver before the others have their turn */
+    SMALL_BYTES = 1024,       /* data of at most so much is gathered while its reader stands still */
+    GATHER_BYTES = 4096,
     DATA_HEAD_BYTES = 9
 };
 
@@ -25,7 +27,7 @@ struct channel *mux_channel_new(struct mux *mux, enum channel_state state)
     channel->mux = mux;
     channel->state = state;
     channel->frozen = true;
-    channel->receive_window = WINDOW_BYTES;
+    window_open(&channel->window, &mux->windows);
     list_init(&channel->ready);
     list_init(&channel->waiting);
     mux->channel_count++;
@@ -48,6 +50,7 @@ void mux_channel_free(struct channel *channel)
 {
     list_remove(&channel->ready);
     list_remove(&channel->waiting);
+    window_close(&channel->window, &channel->mux->windows);
     drop_input(channel);
     free(channel->why);
     free(channel->offer_host);
@@ -85,60 +88,104 @@ static void grant(struct channel *channel)
 {
     struct mux *mux = channel->mux;
     struct wire_writer packet;
-    if (channel->consumed < WINDOW_BYTES / 2 || channel->eof_received || channel->close_sent || channel->dead) {
+    if (channel->eof_received || channel->close_sent || channel->dead) {
+        return;
+    }
+    uint32_t bytes = window_grant(&channel->window, &mux->windows, mux->link.now_us(mux->link.arg));
+    if (bytes == 0) {
         return;
     }
     wire_writer_init(&packet);
     wire_write_u8(&packet, MSG_CHANNEL_WINDOW_ADJUST);
     wire_write_u32(&packet, channel->remote_id);
-    wire_write_u32(&packet, channel->consumed);
+    wire_write_u32(&packet, bytes);
     mux_queue(mux, &packet);
     wire_writer_deinit(&packet);
-    channel->receive_window += channel->consumed;
-    channel->consumed = 0;
 }
 
-bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_reader *reader)
+static struct inbound *append(struct channel *channel, uint8_t *packet, size_t cap_bytes)
 {
-    bool extended = packet[0] == MSG_CHANNEL_EXTENDED_DATA;
-    if (extended) {
-        (void)wire_read_u32(reader);
-    }
-    struct wire_slice data = wire_read_string(reader);
-    size_t len = data.len;
-    if (reader->bad || len > channel->receive_window) {
-        channel->mux->link.violation(channel->mux->link.arg, reader->bad ? "malformed data packet"
-                                                                         : "the peer sent more than its window allows");
-        return false;
-    }
-    channel->receive_window -= (uint32_t)len;
-    if (extended || len == 0 || channel->closing || channel->eof_received) {
-        channel->consumed += (uint32_t)len;
-        grant(channel);
-        return false;
-    }
     struct inbound *in = malloc(sizeof *in);
     if (in == NULL) {
-        channel->mux->link.violation(channel->mux->link.arg, "out of memory");
-        return false;
+        return NULL;
     }
-    size_t offset = (size_t)(data.data - packet);
-    *in = (struct inbound){.packet = packet, .offset = offset, .end = offset + len};
+    *in = (struct inbound){.packet = packet, .cap_bytes = cap_bytes};
     if (channel->in_tail != NULL) {
         channel->in_tail->next = in;
     } else {
         channel->in_head = in;
     }
     channel->in_tail = in;
-    if (!channel->frozen) {
-        mux_make_ready(channel);
+    return in;
+}
+
+/* Small data behind other data that waits is copied together, since a packet of its own costs many times its length.
+ * False when it is not that, or there is no memory for it. */
+static bool gather(struct channel *channel, struct wire_slice data)
+{
+    struct inbound *tail = channel->in_tail;
+    if (data.len > SMALL_BYTES || tail == NULL) {
+        return false;
     }
+    if (tail->cap_bytes == 0 || tail->cap_bytes - tail->end < data.len) {
+        uint8_t *packet = malloc(GATHER_BYTES);
+        tail = packet != NULL ? append(channel, packet, GATHER_BYTES) : NULL;
+        if (tail == NULL) {
+            free(packet);
+            return false;
+        }
+    }
+    memcpy(tail->packet + tail->end, data.data, data.len);
+    tail->end += data.len;
     return true;
+}
+
+/* Queues the data of a packet. True when the packet itself was kept. */
+static bool keep(struct channel *channel, uint8_t *packet, struct wire_slice data)
+{
+    if (gather(channel, data)) {
+        return false;
+    }
+    struct inbound *in = append(channel, packet, 0);
+    if (in == NULL) {
+        channel->mux->link.violation(channel->mux->link.arg, "out of memory");
+        return false;
+    }
+    in->offset = (size_t)(data.data - packet);
+    in->end = in->offset + data.len;
+    return true;
+}
+
+bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_reader *reader)
+{
+    struct mux *mux = channel->mux;
+    bool extended = packet[0] == MSG_CHANNEL_EXTENDED_DATA;
+    bool kept = false;
+    if (extended) {
+        (void)wire_read_u32(reader);
+    }
+    struct wire_slice data = wire_read_string(reader);
+    if (reader->bad || data.len > UINT32_MAX ||
+        !window_receive(&channel->window, &mux->windows, (uint32_t)data.len, mux->link.now_us(mux->link.arg))) {
+        mux->link.violation(mux->link.arg,
+                            reader->bad ? "malformed data packet" : "the peer sent more than its window allows");
+        return false;
+    }
+    if (extended || data.len == 0 || channel->closing || channel->eof_received) {
+        window_consume(&channel->window, (uint32_t)data.len);
+    } else {
+        kept = keep(channel, packet, data);
+        if (!channel->frozen) {
+            mux_make_ready(channel);
+        }
+    }
+    grant(channel);
+    return kept;
 }
 
 static void consume(struct channel *channel, size_t bytes)
 {
-    channel->consumed += (uint32_t)bytes;
+    window_consume(&channel->window, (uint32_t)bytes);
     while (bytes > 0 && channel->in_head != NULL) {
         struct inbound *in = channel->in_head;
         size_t part = in->end - in->offset;
@@ -316,7 +363,10 @@ static size_t channel_write(struct stream *stream, const uv_buf_t *bufs, unsigne
     }
     if (!gone && !may_send && !channel->dead) {
         list_remove(&channel->waiting);
-        list_append(&mux->waiting, &channel->waiting);
+        channel->wants_window = channel->send_window == 0; /* packet_window() puts it among those who wait */
+        if (!channel->wants_window) {
+            list_append(&mux->waiting, &channel->waiting);
+        }
     }
     return taken;
 }
@@ -366,8 +416,22 @@ static void channel_close(struct stream *stream)
         mux_detach(channel, channel->dead ? SLOT_FREE : SLOT_CLOSED);
     }
     list_remove(&channel->waiting);
+    channel->wants_window = false;
     drop_input(channel);
     mux_make_ready(channel);
+}
+
+static size_t channel_room(const struct stream *stream)
+{
+    const struct channel *channel = container_of(stream, const struct channel, stream);
+    if (channel->dead) {
+        return 0;
+    }
+    if (channel->close_sent || channel->close_received || channel->eof_sent) {
+        return SIZE_MAX; /* nobody reads it any more */
+    }
+    size_t room = channel->mux->link.data_room(channel->mux->link.arg);
+    return room < channel->send_window ? room : channel->send_window;
 }
 
 static size_t channel_unsent(const struct stream *stream)
@@ -382,6 +446,7 @@ static const struct stream_ops channel_ops = {
     .resume = channel_resume,
     .freeze = channel_freeze,
     .close = channel_close,
+    .room = channel_room,
     .unsent = channel_unsent,
     .abort = channel_close, /* SSH has no reset: an abort is an immediate CLOSE */
 };
@@ -417,7 +482,7 @@ void channel_accept(struct channel *channel)
         wire_write_u8(&packet, MSG_CHANNEL_OPEN_CONFIRMATION);
         wire_write_u32(&packet, channel->remote_id);
         wire_write_u32(&packet, channel->local_id);
-        wire_write_u32(&packet, WINDOW_BYTES);
+        wire_write_u32(&packet, channel->window.left);
         wire_write_u32(&packet, PACKET_BYTES);
         mux_queue(mux, &packet);
         wire_writer_deinit(&packet);

@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "relay/stream.h"
 #include "session/mux.h"
+#include "session/window.h"
 #include "session/wire.h"
 
 /* Message numbers (RFC 4250 section 4.1.2). */
@@ -29,29 +30,30 @@ enum {
 enum { OPEN_PROHIBITED = 1, OPEN_CONNECT_FAILED = 2, OPEN_UNKNOWN_TYPE = 3, OPEN_RESOURCE_SHORTAGE = 4 };
 
 enum {
-    WINDOW_BYTES = 2 * 1024 * 1024, /* what we let a peer send ahead on one channel */
-    PACKET_BYTES = 32 * 1024,       /* largest data packet, both ways */
+    PACKET_BYTES = 32 * 1024, /* largest data packet, both ways */
     CHANNELS_MAX = 16384
 };
 
 enum channel_state { CHANNEL_OPENING = 0, CHANNEL_OFFERED, CHANNEL_OPEN };
 
-/* One received data packet, waiting for its reader. */
+/* One received data packet, or several small ones, waiting for their reader. */
 struct inbound {
     struct inbound *next;
     uint8_t *packet;
     size_t offset, end;
+    size_t cap_bytes; /* of a packet of ours, to which more may be added; 0: it is the transport's */
 };
 
 struct channel {
     struct stream stream;
     struct mux *mux;
     struct list ready;   /* in mux->ready: something is owed to the owner */
-    struct list waiting; /* in mux->waiting: the owner wants to write */
+    struct list waiting; /* in mux->waiting: the owner wants to write, and the peer's window lets it */
     enum channel_state state;
     uint32_t local_id, remote_id;
     uint32_t send_window, send_packet_max;
-    uint32_t receive_window, consumed;
+    struct window window;
+    bool wants_window; /* the owner wants to write, and has used up the peer's window */
     struct inbound *in_head, *in_tail;
     bool in_table;
     bool frozen;
@@ -100,6 +102,7 @@ struct mux {
     size_t channel_count; /* structs alive */
     size_t unended;       /* of a failed mux: channels whose owner must still be told */
     struct list ready, waiting;
+    struct window_pool windows;
     struct wire_writer control; /* packets as length and bytes */
     size_t control_offset;
     struct request *requests, **requests_tail; /* sent, in order; unanswered ones wait for their reply */

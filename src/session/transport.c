@@ -367,6 +367,12 @@ static bool link_control_room(void *arg)
     return may_send(session) && transport_unsent(session) < OUT_HARD_BYTES;
 }
 
+static uint64_t link_now_us(void *arg)
+{
+    (void)arg;
+    return uv_hrtime() / 1000;
+}
+
 static void link_wake(void *arg)
 {
     session_wake(arg);
@@ -383,6 +389,7 @@ const struct mux_link *transport_link(void)
         .send = link_send,
         .data_room = link_data_room,
         .control_room = link_control_room,
+        .now_us = link_now_us,
         .wake = link_wake,
         .violation = link_violation,
     };

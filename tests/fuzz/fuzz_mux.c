@@ -26,6 +26,7 @@ static struct {
     struct mux *mux;
     struct owner owners[OWNERS];
     size_t replies_due;
+    uint64_t now_us;
     bool data_room, control_room, broken, was_idle_told;
 } net;
 
@@ -58,6 +59,12 @@ static bool link_control_room(void *arg)
 {
     (void)arg;
     return net.control_room && !net.broken;
+}
+
+static uint64_t link_now_us(void *arg)
+{
+    (void)arg;
+    return net.now_us;
 }
 
 static void link_wake(void *arg)
@@ -274,7 +281,10 @@ static void act_alone(uint8_t what)
         mux_forward_request(net.mux, "tcpip-forward", "localhost", true, 0, on_reply, NULL);
         break;
     case 4: net.data_room = !net.data_room; break;
-    case 5: net.control_room = !net.control_room; break;
+    case 5:
+        net.control_room = !net.control_room;
+        net.now_us += 1000;
+        break;
     default: (void)mux_turn(net.mux); break;
     }
 }
@@ -328,6 +338,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct mux_link link = {.send = link_send,
                                   .data_room = link_data_room,
                                   .control_room = link_control_room,
+                                  .now_us = link_now_us,
                                   .wake = link_wake,
                                   .violation = link_violation};
     const struct mux_events mux_events = {.on_offer = on_offer};

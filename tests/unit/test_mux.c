@@ -13,7 +13,7 @@
 #include "session/mux_internal.h"
 #include "session/wire.h"
 
-enum { WINDOW = WINDOW_BYTES, PACKET = PACKET_BYTES, SENT_MAX = 64, OWNERS = 8 };
+enum { WINDOW = WINDOW_FIRST_BYTES, PACKET = PACKET_BYTES, SENT_MAX = 64, OWNERS = 8 };
 
 /* ---- the link ---- */
 
@@ -30,6 +30,7 @@ static struct {
     bool keep_sent;
     size_t data_room, control_packets; /* how much may still be sent */
     size_t wakes;
+    uint64_t now_us;
     char violation[128];
     struct channel *offered[OWNERS];
     struct channel_offer offer; /* a copy of the last one; its strings die with the answer */
@@ -75,6 +76,12 @@ static bool link_control_room(void *arg)
     return net.control_packets > 0;
 }
 
+static uint64_t link_now_us(void *arg)
+{
+    (void)arg;
+    return net.now_us;
+}
+
 static void link_wake(void *arg)
 {
     (void)arg;
@@ -115,6 +122,7 @@ static int setup(void **state)
     const struct mux_link link = {.send = link_send,
                                   .data_room = link_data_room,
                                   .control_room = link_control_room,
+                                  .now_us = link_now_us,
                                   .wake = link_wake,
                                   .violation = link_violation};
     const struct mux_events events = {.on_offer = on_offer};
@@ -752,6 +760,56 @@ static void a_reader_that_stops_keeps_its_window_closed(void **state)
     assert_int_equal(owner.received, WINDOW);
     assert_int_equal(expect_sent(93, 5), WINDOW);
     close_both(&owner, id);
+}
+
+/* A packet of its own for each byte would cost a hundred times the window. */
+static void small_packets_behind_others_are_gathered(void **state)
+{
+    enum { COUNT = 20000, EACH = 3 };
+    static struct owner owner;
+    size_t pieces = 0, at = 0;
+    (void)state;
+    uint32_t id = open_channel(&owner, WINDOW);
+    owner.stream->ops->freeze(owner.stream);
+    for (unsigned i = 0; i < COUNT; i++) {
+        const uint8_t bytes[12] = {
+            94,   (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id, 0, 0, 0,
+            EACH, (uint8_t)(i >> 16),  (uint8_t)(i >> 8),   (uint8_t)i};
+        peer_sends_bytes(bytes, sizeof bytes);
+    }
+    for (const struct inbound *in = owner.channel->in_head; in != NULL; in = in->next) {
+        for (size_t j = in->offset; j < in->end; j++) {
+            assert_int_equal(in->packet[j], (uint8_t)(at / EACH >> (8 * (EACH - 1 - at % EACH))));
+            at++;
+        }
+        pieces++;
+    }
+    assert_int_equal(at, COUNT * EACH);
+    assert_true(pieces <= COUNT * EACH / 4000 + 2);
+    owner.stream->ops->resume(owner.stream);
+    turn();
+    assert_int_equal(owner.received, COUNT * EACH);
+    close_both(&owner, id);
+}
+
+/* One that is offered when the pool is low has a smaller window, and grows into what the path needs. */
+static void a_stalled_peer_is_given_a_larger_window(void **state)
+{
+    static struct owner owner;
+    (void)state;
+    uint32_t id = open_channel(&owner, WINDOW);
+    net.now_us = 1000000;
+    peer_sends_data(id, WINDOW);
+    turn();
+    assert_int_equal(expect_sent(93, 5), WINDOW);
+    net.now_us += 50000; /* a round trip, in which the peer had nothing left to send */
+    peer_sends_data(id, PACKET);
+    turn();
+    assert_int_equal(expect_sent(93, 5), WINDOW);
+    assert_int_equal(owner.channel->window.size, 2 * WINDOW);
+    close_both(&owner, id);
+    assert_int_equal(net.mux->windows.growth_free, POOL_GROWTH_BYTES);
+    assert_int_equal(net.mux->windows.first_free, POOL_FIRST_BYTES);
 }
 
 static void data_over_the_window_breaks_the_protocol(void **state)
@@ -1411,6 +1469,8 @@ int main(void)
         TEST(a_channel_without_window_does_not_hold_up_others),
         TEST(the_window_is_granted_again_once_half_is_read),
         TEST(a_reader_that_stops_keeps_its_window_closed),
+        TEST(small_packets_behind_others_are_gathered),
+        TEST(a_stalled_peer_is_given_a_larger_window),
         TEST(data_over_the_window_breaks_the_protocol),
         TEST(extended_data_is_thrown_away_and_granted_again),
         TEST(a_window_over_4_gib_breaks_the_protocol),
