@@ -1,5 +1,6 @@
 #include "relay/relay.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "base/container.h"
@@ -51,6 +52,13 @@ static void on_timer_closed(uv_handle_t *handle)
     struct relay *relay = handle->data;
     free(handle);
     finish(relay);
+}
+
+static size_t room(void *owner)
+{
+    struct side *side = owner;
+    const struct stream *other = opposite(side)->stream;
+    return side->discard ? SIZE_MAX : other->ops->room(other);
 }
 
 static size_t on_input(void *owner, const uv_buf_t *bufs, unsigned buf_count)
@@ -116,6 +124,7 @@ static void on_closed(void *owner)
 }
 
 static const struct stream_events relay_events = {
+    .room = room,
     .on_input = on_input,
     .on_input_end = on_input_end,
     .on_writable = on_writable,

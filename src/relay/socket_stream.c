@@ -6,8 +6,9 @@
 
 #include "base/container.h"
 
-/* One read, and the most that one write may leave waiting in our memory. */
-enum { READ_BYTES = 256 * 1024, WRITE_BYTES = 256 * 1024 };
+/* One read, and the most that one write may leave waiting in our memory: a stream whose other side takes nothing costs
+ * no more than READ_LEAST_BYTES and WRITE_BYTES. */
+enum { READ_BYTES = 256 * 1024, READ_LEAST_BYTES = 4 * 1024, WRITE_BYTES = 32 * 1024 };
 
 struct socket_stream {
     struct stream stream;
@@ -53,9 +54,11 @@ static void tell_failed(struct socket_stream *s, int status)
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-    (void)handle;
+    struct socket_stream *s = handle->data;
     (void)suggested;
-    *buf = uv_buf_init((char *)scratch, READ_BYTES);
+    size_t room = s->closing ? READ_BYTES : s->stream.events->room(s->stream.owner);
+    room = room < READ_BYTES ? room : READ_BYTES;
+    *buf = uv_buf_init((char *)scratch, (unsigned)(room > READ_LEAST_BYTES ? room : READ_LEAST_BYTES));
 }
 
 static void hold(struct socket_stream *s, const uint8_t *data, size_t len)
@@ -300,6 +303,11 @@ static void socket_abort(struct stream *stream)
     }
 }
 
+static size_t socket_room(const struct stream *stream)
+{
+    return container_of(stream, const struct socket_stream, stream)->writing ? 0 : SIZE_MAX;
+}
+
 static size_t socket_unsent(const struct stream *stream)
 {
     return uv_stream_get_write_queue_size(container_of(stream, const struct socket_stream, stream)->handle);
@@ -312,6 +320,7 @@ static const struct stream_ops socket_ops = {
     .freeze = socket_freeze,
     .close = socket_close,
     .abort = socket_abort,
+    .room = socket_room,
     .unsent = socket_unsent,
 };
 

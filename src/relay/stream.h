@@ -18,6 +18,8 @@
 struct stream;
 
 struct stream_events {
+    /* How many bytes on_input would take now; a stream reads no more than about that. Zero: not now. */
+    size_t (*room)(void *owner);
     /* Offers bytes (never zero); returns how many were taken. Taking fewer freezes the input until resume. */
     size_t (*on_input)(void *owner, const uv_buf_t *bufs, unsigned buf_count);
     /* The other side's end of stream: no more on_input. */
@@ -39,6 +41,8 @@ struct stream_ops {
     void (*freeze)(struct stream *stream);
     void (*close)(struct stream *stream);
     void (*abort)(struct stream *stream);
+    /* How many bytes write would take now, SIZE_MAX for as many as one likes. */
+    size_t (*room)(const struct stream *stream);
     /* How many of the bytes taken by write have not left yet. */
     size_t (*unsent)(const struct stream *stream);
 };

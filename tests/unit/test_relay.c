@@ -110,12 +110,19 @@ static size_t fake_unsent(const struct stream *stream)
     return container_of(stream, const struct fake, stream)->unsent;
 }
 
+static size_t fake_room(const struct stream *stream)
+{
+    (void)stream;
+    return SIZE_MAX;
+}
+
 static const struct stream_ops fake_ops = {.write = fake_write,
                                            .end = fake_end,
                                            .resume = fake_resume,
                                            .freeze = fake_freeze,
                                            .close = fake_close,
                                            .abort = fake_abort,
+                                           .room = fake_room,
                                            .unsent = fake_unsent};
 
 static void on_done(void *arg, const struct relay_result *result)

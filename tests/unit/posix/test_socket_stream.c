@@ -20,6 +20,7 @@ static struct {
     struct stream *stream;
     int peer; /* the other end, blocking */
     size_t received, take, writables;
+    size_t room, largest_input; /* room 0: as much as `take` */
     int input_ends, output_ends, failed, closed;
     bool freeze_in_input, close_in_input;
     enum err fail_code;
@@ -30,11 +31,18 @@ static uint8_t byte_of(size_t at)
     return (uint8_t)((at * 2654435761U) >> 13);
 }
 
+static size_t room(void *arg)
+{
+    (void)arg;
+    return net.room != 0 ? net.room : net.take;
+}
+
 static size_t on_input(void *arg, const uv_buf_t *bufs, unsigned count)
 {
     size_t total = 0;
     (void)arg;
     for (unsigned i = 0; i < count; i++) {
+        net.largest_input = bufs[i].len > net.largest_input ? bufs[i].len : net.largest_input;
         assert_true(bufs[i].len > 0);
         for (size_t j = 0; j < bufs[i].len && total < net.take; j++) {
             assert_int_equal((uint8_t)bufs[i].base[j], byte_of(net.received));
@@ -84,7 +92,8 @@ static void on_closed(void *arg)
     net.closed++;
 }
 
-static const struct stream_events events = {.on_input = on_input,
+static const struct stream_events events = {.room = room,
+                                            .on_input = on_input,
                                             .on_input_end = on_input_end,
                                             .on_writable = on_writable,
                                             .on_output_end = on_output_end,
@@ -246,6 +255,19 @@ static void what_is_not_taken_is_kept(void **state)
     net.stream->ops->resume(net.stream);
     turn();
     assert_int_equal(net.input_ends, 1);
+}
+
+/* What the owner cannot take now stays with the system, not in our memory. */
+static void no_more_is_read_than_there_is_room_for(void **state)
+{
+    (void)state;
+    connect_tcp();
+    net.room = 5000;
+    peer_sends(0, 100000);
+    net.stream->ops->resume(net.stream);
+    turn();
+    assert_int_equal(net.received, 100000);
+    assert_int_equal(net.largest_input, 5000);
 }
 
 static void a_freeze_inside_input_stops_it(void **state)
@@ -479,6 +501,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_read_before_resume),
         TEST(what_is_not_taken_is_kept),
+        TEST(no_more_is_read_than_there_is_room_for),
         TEST(a_freeze_inside_input_stops_it),
         TEST(a_close_inside_input_is_safe),
         TEST(writes_are_short_when_the_peer_does_not_read),
