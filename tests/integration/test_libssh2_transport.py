@@ -104,6 +104,11 @@ def test_cipher_calls(sshd, cipher):
     assert done["made"] == 0 or not aead
 
 
+def test_random_calls(sshd):
+    """Padding is not fetched packet by packet: 16 MiB take 512 packets at the least."""
+    assert sshd.pump(GCM[1], "-", "send", 16 * MIB)["random"] < 16
+
+
 @pytest.mark.parametrize("cipher,mac", ALL)
 def test_echo(sshd, cipher, mac):
     assert sshd.pump(cipher, mac, "echo", 2 * MIB + 1)["equal"] == 1
