@@ -55,6 +55,10 @@ void platform_tcp_quick_ack(const uv_tcp_t *tcp);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
 
+/* Whether the processor has instructions for AES and for the multiplication of its GCM mode: with them AES-GCM is the
+ * fastest cipher there is, without them ChaCha20 is. False where that is not known. Any thread. */
+bool platform_has_aes(void);
+
 /* Whether the system's service manager started us: %ProgramData% is our place then, and no user's session is ours.
  * Always false where services are processes like others. */
 bool platform_is_service(void);

@@ -1,7 +1,6 @@
 /* Which algorithms we offer: AEAD first, encrypt-then-MAC next, no SHA-1, no CBC unless asked for. */
 #include "session/algorithms.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,10 +8,16 @@ const char algorithms_default_kex[] = "curve25519-sha256,curve25519-sha256@libss
                                       "ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group16-sha512,"
                                       "diffie-hellman-group18-sha512,diffie-hellman-group-exchange-sha256,"
                                       "diffie-hellman-group14-sha256";
-const char algorithms_default_ciphers[] = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,"
-                                          "aes128-ctr,aes192-ctr,aes256-ctr";
+#define AES_GCM "aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+#define CHACHA "chacha20-poly1305@openssh.com"
+#define AES_CTR "aes128-ctr,aes192-ctr,aes256-ctr"
 const char algorithms_default_macs[] = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,hmac-sha2-256,"
                                        "hmac-sha2-512";
+
+const char *algorithms_default_ciphers(bool has_aes)
+{
+    return has_aes ? AES_GCM "," CHACHA "," AES_CTR : CHACHA "," AES_GCM "," AES_CTR;
+}
 
 /* Whether `list` names `item` (of `len` bytes); `*` and `?` in the list match as in patterns. */
 static bool matches(const char *pattern, size_t pattern_len, const char *item, size_t len)
@@ -62,6 +67,31 @@ static void append_without(char *out, const char *from, const char *but_not)
         from += part + (from[part] == ',');
     }
     out[len] = '\0';
+}
+
+char *algorithms_unknown(const char *list, const char *const *have, size_t have_count, size_t *out_known)
+{
+    char *out = calloc(1, strlen(list) + 1);
+    size_t len = 0;
+    *out_known = 0;
+    while (out != NULL && *list != '\0') {
+        size_t part = strcspn(list, ",");
+        bool known = false;
+        for (size_t i = 0; i < have_count && !known; i++) {
+            known = strlen(have[i]) == part && memcmp(have[i], list, part) == 0;
+        }
+        if (known) {
+            (*out_known)++;
+        } else if (part > 0) {
+            if (len > 0) {
+                out[len++] = ',';
+            }
+            memcpy(out + len, list, part);
+            len += part;
+        }
+        list += part + (list[part] == ',');
+    }
+    return out;
 }
 
 char *algorithms_apply(const char *defaults, const char *wanted)

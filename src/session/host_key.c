@@ -22,6 +22,9 @@ static const struct algorithm {
     {"rsa-sha2-256", "ssh-rsa"},
 };
 
+const char host_key_all_algorithms[] = "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,"
+                                       "rsa-sha2-512,rsa-sha2-256";
+
 #define ALGORITHM_COUNT (sizeof algorithms / sizeof algorithms[0])
 
 /* An order of preference: indexes into `algorithms`, each at most once. */

@@ -15,6 +15,8 @@
  * from spec->host_key_algorithms or our defaults (no SHA-1, no certificates). Reads the known_hosts files, so blocks
  * for as long as that takes. Heap string; "" when the spec leaves nothing that we have; NULL when out of memory. */
 char *host_key_algorithms(const struct host_spec *spec, const char *hostname, uint16_t port);
+/* The same when nothing is said and nothing is pinned. Static storage. */
+extern const char host_key_all_algorithms[];
 /* True when known_hosts has a key for the host. Blocking, as above. */
 bool host_key_is_pinned(const struct host_spec *spec, const char *hostname, uint16_t port);
 

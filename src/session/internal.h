@@ -102,6 +102,11 @@ void transport_free(struct session *session);
 /* The mux_link over this transport; its argument is the session. */
 const struct mux_link *transport_link(void);
 
+/* ---- methods.c ---- */
+/* Sets the algorithms that session->ssh offers: those of the spec, else the best for this processor. ERR_DEFINITION
+ * when a list of the spec has none that we have; names in it that we do not have are logged and passed over. */
+enum err methods_set(struct session *session, struct err_info *info);
+
 /* ---- session.c ---- */
 /* Decides the end of the session; the first reason stays. */
 void session_end(struct session *session, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);

@@ -100,36 +100,6 @@ static void ssh_free(void *data, void **abstract)
     free(data);
 }
 
-static enum err set_methods(struct session *session, struct err_info *info)
-{
-    char *keys = host_key_algorithms(&session->spec, session->hostname, session->spec.port);
-    struct {
-        int kind;
-        const char *what;
-        char *list;
-    } methods[] = {
-        {LIBSSH2_METHOD_KEX, "key exchange", algorithms_apply(algorithms_default_kex, session->spec.kex_algorithms)},
-        {LIBSSH2_METHOD_HOSTKEY, "host key", keys},
-        {LIBSSH2_METHOD_CRYPT_CS, "cipher", algorithms_apply(algorithms_default_ciphers, session->spec.ciphers)},
-        {LIBSSH2_METHOD_CRYPT_SC, "cipher", algorithms_apply(algorithms_default_ciphers, session->spec.ciphers)},
-        {LIBSSH2_METHOD_MAC_CS, "MAC", algorithms_apply(algorithms_default_macs, session->spec.macs)},
-        {LIBSSH2_METHOD_MAC_SC, "MAC", algorithms_apply(algorithms_default_macs, session->spec.macs)},
-    };
-    enum err code = OK;
-    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
-        if (code == OK && methods[i].list == NULL) {
-            code = err_set(info, ERR_MEMORY, "out of memory");
-        } else if (code == OK && libssh2_session_method_pref(session->ssh, methods[i].kind, methods[i].list) != 0) {
-            code = err_set(info, ERR_DEFINITION,
-                           "none of the %s algorithms '%s' is one that holdfast has; remove the option to "
-                           "take the defaults",
-                           methods[i].what, methods[i].list);
-        }
-        free(methods[i].list);
-    }
-    return code;
-}
-
 /* A function pointer for libssh2's one setter of callbacks of all kinds. */
 static void set_callback(LIBSSH2_SESSION *ssh, int kind, libssh2_cb_generic *callback)
 {
@@ -152,7 +122,7 @@ enum err transport_open(struct session *session, struct err_info *info)
         (void)libssh2_session_flag(session->ssh, LIBSSH2_FLAG_COMPRESS, 1);
     }
     libssh2_session_packet_hook(session->ssh, ssh_packet);
-    return set_methods(session, info);
+    return methods_set(session, info);
 }
 
 void transport_free(struct session *session)

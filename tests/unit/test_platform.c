@@ -331,6 +331,25 @@ static int hold_lock(const char *path)
     return 0;
 }
 
+/* Linux says in a file what the processor has, in the processor's own words. */
+static void the_processor_is_asked_for_aes(void **state)
+{
+    char line[8192];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    bool found = false, aes = false, multiplies = false;
+    (void)state;
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        found = strncmp(line, "flags", 5) == 0 || strncmp(line, "Features", 8) == 0;
+        aes = found && strstr(line, " aes") != NULL;
+        multiplies = found && (strstr(line, " pclmulqdq") != NULL || strstr(line, " pmull") != NULL);
+    }
+    if (file != NULL)
+        (void)fclose(file);
+    if (!found)
+        skip();
+    assert_int_equal(platform_has_aes(), aes && multiplies);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], HOLD_LOCK) == 0)
@@ -343,6 +362,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(paths_resolve_on_windows),
         cmocka_unit_test(descriptors_are_raised),
         cmocka_unit_test(wiping_wipes),
+        cmocka_unit_test(the_processor_is_asked_for_aes),
         cmocka_unit_test(key_files_that_others_read_are_refused),
         cmocka_unit_test(a_lock_is_taken_once),
         cmocka_unit_test(a_lock_needs_its_folder),

@@ -1,14 +1,18 @@
 // ssh_pump: moves bytes over one SSH session with the libssh2 that packaging/deps.sh built, driven the way the engine
 // drives it (callbacks over memory buffers, the SEND callback always takes everything), and reports what it cost.
 //
-//   ssh_pump PORT USER KEY CIPHER MAC MODE BYTES [SLICE]
+//   ssh_pump PORT USER KEY CIPHER MAC MODE BYTES [SLICE [SPOIL]]
 //
 // MODE  echo: `cat` on the peer, BYTES there and back; send: BYTES into `cat >/dev/null`; receive: BYTES of /dev/zero.
 // SLICE the RECV callback serves at most so many bytes at a time, and -EAGAIN in between: every packet arrives in
 // pieces.
 //       With 0 (the default) it serves what it has.
+// SPOIL one bit of the byte of that number (the first is 1) that comes after the command has started is turned over, as
+//       somebody on the way could. 0 (the default): none.
 // Standard output, one line: sent, received, equal (echo: what came back is what went), evp (calls of EVP_Cipher for
-// data), cpu_ms (user + system), wall_ms. Exit code 0 when all of it arrived. Needs -Wl,--wrap=EVP_Cipher.
+// data), made (contexts made and algorithms fetched), random (calls of RAND_bytes), cpu_ms (user + system), wall_ms;
+// all from the command's start. Exit code 0 when all of it arrived, 3 when libssh2 ended the session. CMakeLists.txt
+// has the list of functions that are wrapped for this.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +20,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -39,12 +44,13 @@ struct wire {
     int fd;
     int eof;
     size_t slice_bytes;
-    int pause; // the next RECV says -EAGAIN
+    int pause;    // the next RECV says -EAGAIN
+    size_t spoil; // so many bytes from here; 0: none
     struct buffer in;
     struct buffer out;
 };
 
-static uint64_t evp_calls;
+static uint64_t evp_calls, made_count, random_calls;
 
 int __real_EVP_Cipher(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in, unsigned int len);
 int __wrap_EVP_Cipher(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in, unsigned int len);
@@ -55,6 +61,23 @@ int __wrap_EVP_Cipher(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned ch
         evp_calls++;
     return __real_EVP_Cipher(ctx, out, in, len);
 }
+
+#define COUNTED(counter, type, name, arguments, passed)                                                                \
+    type __real_##name arguments;                                                                                      \
+    type __wrap_##name arguments;                                                                                      \
+    type __wrap_##name arguments                                                                                       \
+    {                                                                                                                  \
+        (counter)++;                                                                                                   \
+        return __real_##name passed;                                                                                   \
+    }
+
+COUNTED(made_count, EVP_CIPHER_CTX *, EVP_CIPHER_CTX_new, (void), ())
+COUNTED(made_count, EVP_MAC_CTX *, EVP_MAC_CTX_new, (EVP_MAC * mac), (mac))
+COUNTED(made_count, EVP_MAC *, EVP_MAC_fetch, (OSSL_LIB_CTX * lib, const char *algorithm, const char *properties),
+        (lib, algorithm, properties))
+COUNTED(made_count, EVP_CIPHER *, EVP_CIPHER_fetch, (OSSL_LIB_CTX * lib, const char *algorithm, const char *properties),
+        (lib, algorithm, properties))
+COUNTED(random_calls, int, RAND_bytes, (unsigned char *to, int len), (to, len))
 
 static void fail(const char *what)
 {
@@ -97,6 +120,9 @@ static ssize_t wire_recv(libssh2_socket_t fd, void *data, size_t size, int flags
     if (size > have)
         size = have;
     memcpy(data, wire->in.data + wire->in.head, size);
+    if (wire->spoil > 0 && wire->spoil <= size)
+        ((unsigned char *)data)[wire->spoil - 1] ^= 1;
+    wire->spoil = wire->spoil > size ? wire->spoil - size : 0;
     wire->in.head += size;
     if (wire->in.head == wire->in.tail)
         wire->in.head = wire->in.tail = 0;
@@ -241,7 +267,7 @@ int main(int argc, char **argv)
     int64_t cpu_start, start;
 
     if (argc < 8)
-        fail("usage: ssh_pump PORT USER KEY CIPHER MAC echo|send|receive BYTES [SLICE]");
+        fail("usage: ssh_pump PORT USER KEY CIPHER MAC echo|send|receive BYTES [SLICE [SPOIL]]");
     deadline_ms = now_ms() + LIMIT_S * 1000LL;
     bytes = to_send = to_receive = strtoull(argv[7], NULL, 10);
     wire->slice_bytes = argc > 8 ? (size_t)strtoul(argv[8], NULL, 10) : 0;
@@ -267,7 +293,8 @@ int main(int argc, char **argv)
 
     LIBSSH2_SESSION *session = session_open(wire, argv);
     LIBSSH2_CHANNEL *channel = command_start(session, wire, command);
-    evp_calls = 0;
+    wire->spoil = argc > 9 ? (size_t)strtoul(argv[9], NULL, 10) : 0;
+    evp_calls = made_count = random_calls = 0;
     cpu_start = cpu_ms();
     start = now_ms();
     for (;;) {
@@ -303,7 +330,7 @@ int main(int argc, char **argv)
             char *text = NULL;
             libssh2_session_last_error(session, &text, NULL, 0);
             fprintf(stderr, "ssh_pump: read: %zd %s after %llu\n", n, text, (unsigned long long)received);
-            return 1;
+            return 3;
         }
         if (eof_sent && libssh2_channel_eof(channel))
             break;
@@ -311,8 +338,9 @@ int main(int argc, char **argv)
             fail("out of time");
         wire_turn(wire, progress || wire->pause ? 0 : 1000);
     }
-    printf("sent=%llu received=%llu equal=%d evp=%llu cpu_ms=%lld wall_ms=%lld\n", (unsigned long long)sent,
-           (unsigned long long)received, equal, (unsigned long long)evp_calls, (long long)(cpu_ms() - cpu_start),
+    printf("sent=%llu received=%llu equal=%d evp=%llu made=%llu random=%llu cpu_ms=%lld wall_ms=%lld\n",
+           (unsigned long long)sent, (unsigned long long)received, equal, (unsigned long long)evp_calls,
+           (unsigned long long)made_count, (unsigned long long)random_calls, (long long)(cpu_ms() - cpu_start),
            (long long)(now_ms() - start));
     return equal && sent == to_send && received == to_receive ? 0 : 1;
 }
