@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +23,15 @@ static const char usage[] =
     "  --ramp N                  at most N connections without a first byte received at any time (default: no limit);\n"
     "                            keeps a burst of connects from overflowing the listen queue of an sshd\n"
     "  --together                no connection ends before all have received everything: all are open at once\n"
+    "  --flowing SIZE            say {\"flowing\": BYTES} once so much has moved, for who waits for that\n"
     "  --timeout SECONDS         give up (default 600)\n"
+    "At SIGTERM it gives up at once, and still says how much it moved.\n"
     "Prints one JSON line per connection and a last one with the sum; exits 0 when all are right, else 1.\n";
 
 struct settings {
     const char *address;
     bool up, down, echo, ends_last, together;
-    uint64_t bytes, channels, seed, ramp, timeout_s;
+    uint64_t bytes, channels, seed, ramp, timeout_s, flowing_bytes; /* flowing_bytes: 0, not asked for */
     size_t chunk_bytes;
     enum hf_check check;
 };
@@ -58,7 +61,8 @@ static struct settings parse_arguments(int argc, char **argv)
     static const struct option options[] = {
         {"mode", 1, NULL, 'm'}, {"bytes", 1, NULL, 'b'}, {"channels", 1, NULL, 'n'}, {"chunk", 1, NULL, 'c'},
         {"seed", 1, NULL, 's'}, {"check", 1, NULL, 'k'}, {"end", 1, NULL, 'e'},      {"timeout", 1, NULL, 't'},
-        {"help", 0, NULL, 'h'}, {"ramp", 1, NULL, 'r'},  {"together", 0, NULL, 'g'}, {NULL, 0, NULL, 0},
+        {"help", 0, NULL, 'h'}, {"ramp", 1, NULL, 'r'},  {"together", 0, NULL, 'g'}, {"flowing", 1, NULL, 'f'},
+        {NULL, 0, NULL, 0},
     };
     struct settings settings = {.up = true,
                                 .down = true,
@@ -82,6 +86,7 @@ static struct settings parse_arguments(int argc, char **argv)
         case 'e': settings.ends_last = strcmp(optarg, "last") == 0; break;
         case 'r': settings.ramp = hf_number(optarg); break;
         case 'g': settings.together = true; break;
+        case 'f': settings.flowing_bytes = hf_size(optarg); break;
         case 't': settings.timeout_s = hf_number(optarg); break;
         default: fputs(usage, option == 'h' ? stdout : stderr); exit(option == 'h' ? 0 : 2);
         }
@@ -189,6 +194,29 @@ static void turn_all(struct crowd *crowd)
             settle(crowd, i);
 }
 
+static volatile sig_atomic_t stopped;
+
+static void stop(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
+/* Says so once enough has moved. */
+static void tell_flow(const struct crowd *crowd, struct settings *settings)
+{
+    uint64_t moved = crowd->sum.sent + crowd->sum.received;
+
+    for (uint64_t i = 0; i < crowd->started && settings->flowing_bytes != 0; i++)
+        if (crowd->pumps[i].fd >= 0)
+            moved += crowd->pumps[i].out_done + crowd->pumps[i].in_done;
+    if (settings->flowing_bytes == 0 || moved < settings->flowing_bytes)
+        return;
+    printf("{\"flowing\": %llu}\n", (unsigned long long)moved);
+    fflush(stdout);
+    settings->flowing_bytes = 0;
+}
+
 int main(int argc, char **argv)
 {
     struct settings settings = parse_arguments(argc, argv);
@@ -198,10 +226,12 @@ int main(int argc, char **argv)
 
     if (crowd.pumps == NULL || crowd.fds == NULL)
         hf_die("out of memory");
+    signal(SIGTERM, stop);
     do {
         manage(&crowd, &settings);
         turn_all(&crowd);
-    } while ((crowd.running > 0 || crowd.started < settings.channels) && hf_now_ns() < deadline_ns);
+        tell_flow(&crowd, &settings);
+    } while ((crowd.running > 0 || crowd.started < settings.channels) && hf_now_ns() < deadline_ns && !stopped);
     stuck = crowd.running;
     for (uint64_t i = 0; i < crowd.started; i++) {
         if (crowd.pumps[i].fd < 0)

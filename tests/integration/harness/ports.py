@@ -25,12 +25,16 @@ def free_port():
     raise AssertionError("no free port found")
 
 
-def is_listened_on(port):
-    """Whether any address of this machine listens on it. Asked of the kernel: to connect would be a connection, and to
-    bind is refused as long as old connections linger."""
+def is_listened_on(port, pid="self"):
+    """Whether any address of this machine (of the namespace of process `pid`) listens on it. Asked of the kernel: to
+    connect would be a connection, and to bind is refused as long as old connections linger."""
     wanted = f":{port:04X}"
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+        except OSError:
+            continue  # the process has ended, or there is no IPv6
+        for line in lines:
             fields = line.split()
             if fields[1].endswith(wanted) and fields[3] == "0A":  # LISTEN
                 return True
