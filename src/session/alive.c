@@ -31,22 +31,31 @@ static void ask(struct session *session)
     mux_keepalive(session->mux, on_keepalive_reply, session);
 }
 
-/* Arms for `due_ms`, or for the answer to session_probe where that is due earlier. */
+static uint64_t rekey_due_ms(const struct session *session)
+{
+    return session->was_rekeying ? session->rekey_since_ms + REKEY_MAX_MS : UINT64_MAX;
+}
+
+/* Arms for `due_ms`, or for the answer to session_probe or the end of a key exchange where that is due earlier. */
 static void arm_ready(struct session *session, uint64_t due_ms)
 {
-    bool earlier = session->probe_due_ms != 0 && session->probe_due_ms < due_ms;
-    arm(session, earlier ? session->probe_due_ms : due_ms);
+    uint64_t rekey_ms = rekey_due_ms(session);
+    due_ms = session->probe_due_ms != 0 && session->probe_due_ms < due_ms ? session->probe_due_ms : due_ms;
+    arm(session, rekey_ms < due_ms ? rekey_ms : due_ms);
 }
 
 static void check_ready(struct session *session)
 {
     uint64_t interval = session->spec.server_alive_interval_ms;
     uint64_t silent = uv_now(session->loop) - session->last_received_ms;
-    if (interval == 0) {
+    if (uv_now(session->loop) >= rekey_due_ms(session)) {
+        session_end(session, ERR_TIMEOUT, "the peer did not finish changing keys within %d s", REKEY_MAX_MS / 1000);
         return;
     }
-    if (session->was_rekeying && uv_now(session->loop) - session->rekey_since_ms >= REKEY_MAX_MS) {
-        session_end(session, ERR_TIMEOUT, "the peer did not finish changing keys within %d s", REKEY_MAX_MS / 1000);
+    if (interval == 0) {
+        if (session->was_rekeying) {
+            arm(session, rekey_due_ms(session));
+        }
         return;
     }
     if (session->probe_due_ms != 0 && uv_now(session->loop) >= session->probe_due_ms) {
@@ -66,6 +75,15 @@ static void check_ready(struct session *session)
         arm_ready(session, uv_now(session->loop) + interval - silent % interval);
     } else {
         arm_ready(session, session->last_received_ms + interval);
+    }
+}
+
+void alive_rekeying(struct session *session)
+{
+    const uv_timer_t *timer = &session->timer;
+    if (!session->stopping &&
+        (!uv_is_active((const uv_handle_t *)timer) || uv_timer_get_due_in(timer) > REKEY_MAX_MS)) {
+        arm(session, session->rekey_since_ms + REKEY_MAX_MS);
     }
 }
 

@@ -1,4 +1,4 @@
-/* Shared by session.c (life), transport.c (bytes) and alive.c (keepalive, deadlines). */
+/* Shared by session.c (life), transport.c (bytes), rekey.c and alive.c (keepalive, deadlines). */
 #ifndef HOLDFAST_SESSION_INTERNAL_H
 #define HOLDFAST_SESSION_INTERNAL_H
 
@@ -114,10 +114,20 @@ void session_wake(struct session *session);
 /* Goes on with whatever the phase needs, after input came or the session was given back. */
 void session_step(struct session *session);
 
+/* ---- rekey.c ---- */
+/* New keys are in use, the first or further ones: the next are due a limit later. */
+void rekey_done(struct session *session);
+/* Goes on with a key exchange, and begins one that is due. After each portion of input. */
+void rekey_step(struct session *session);
+/* Ends the session when the peer's host key is no longer the one that was found trusted. */
+void rekey_check_host_key(struct session *session);
+
 /* ---- alive.c ---- */
 /* The phase began: its deadline, or for SESSION_READY the keepalive. */
 void alive_phase(struct session *session);
 void alive_received(struct session *session);
+/* A key exchange has begun (rekey_since_ms): it has a deadline, whatever the interval is. */
+void alive_rekeying(struct session *session);
 /* A disconnect is on its way; the session ends after `ms` even if it cannot leave. */
 void alive_stop_within(struct session *session, uint64_t ms);
 

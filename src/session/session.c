@@ -16,10 +16,6 @@ enum {
     HOLD_UNTIL_BYTES = 128 * 1024 /* more than this would leave the channels' readers without work meanwhile */
 };
 
-/* A session whose spec names no limit changes its keys after this much: RFC 4253 section 9 advises to, and a 32-bit
- * count of packets must not come round. */
-static const uint64_t REKEY_DEFAULT_BYTES = 16ULL << 30;
-
 static void advance_end(struct session *session);
 
 /* ---- phases ---- */
@@ -56,10 +52,11 @@ static void give_back(void *arg)
 
 static void ready(struct session *session)
 {
-    session->rekey_at_bytes =
-        session->bytes_in + session->bytes_out +
-        (session->spec.rekey_limit_bytes != 0 ? session->spec.rekey_limit_bytes : REKEY_DEFAULT_BYTES);
-    session->last_rekey_ms = uv_now(session->loop);
+    rekey_check_host_key(session); /* a worker may have changed keys while it asked to be let in */
+    if (session->ending) {
+        return;
+    }
+    rekey_done(session);
     set_phase(session, SESSION_READY);
     session_wake(session);
 }
@@ -192,46 +189,6 @@ static void step_handshake(struct session *session)
     }
 }
 
-/* A peer that shows another host key later is another peer. */
-static void check_same_host_key(struct session *session)
-{
-    size_t len = 0;
-    int type = 0;
-    char text[160];
-    const char *key = libssh2_session_hostkey(session->ssh, &len, &type);
-    if (key == NULL || len != session->host_key_len || memcmp(key, session->host_key, len) != 0) {
-        session_end(session, ERR_HOST_KEY, "the peer showed another host key when the keys were changed: %s",
-                    key != NULL ? host_key_text((const uint8_t *)key, len, text, sizeof text) : "none");
-    }
-}
-
-static void maybe_rekey(struct session *session)
-{
-    uint64_t total = session->bytes_in + session->bytes_out;
-    uint64_t now = uv_now(session->loop);
-    bool rekeying = libssh2_session_rekeying(session->ssh) != 0;
-    if (session->was_rekeying && !rekeying) {
-        check_same_host_key(session);
-        session->rekeys++;
-        session->last_rekey_ms = now;
-        session->rekey_at_bytes =
-            total + (session->spec.rekey_limit_bytes != 0 ? session->spec.rekey_limit_bytes : REKEY_DEFAULT_BYTES);
-    }
-    if (!rekeying &&
-        (total >= session->rekey_at_bytes ||
-         (session->spec.rekey_limit_ms != 0 && now - session->last_rekey_ms >= session->spec.rekey_limit_ms))) {
-        int code = libssh2_session_rekey(session->ssh);
-        rekeying = true;
-        if (code != 0 && code != LIBSSH2_ERROR_EAGAIN) {
-            session_end(session, ERR_PROTOCOL, "changing keys failed: %s", ssh2_err_text(session->ssh));
-        }
-    }
-    if (rekeying && !session->was_rekeying) {
-        session->rekey_since_ms = now;
-    }
-    session->was_rekeying = rekeying;
-}
-
 /* Whether delivery waits for one more look at the socket, without sleep: a bulk stream comes in small portions, and
  * each one that is passed on alone costs a system call and wakes its reader. Ends when nothing new came or enough is
  * there. */
@@ -257,7 +214,7 @@ static void step_ready(struct session *session)
             if (!transport_pump(session)) {
                 break;
             }
-            maybe_rekey(session);
+            rekey_step(session);
         }
         if (pass == 0 && hold_for_more(session)) {
             session_wake(session);

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 
 
 def parse_size(text):
@@ -43,3 +44,29 @@ def blast(tool, address, *words, timeout=600, prefix=()):
 def assert_all_right(reports, total):
     wrong = [report for report in reports if not report["ok"]]
     assert not wrong and total["failed"] == 0, f"{len(wrong)} of {total['total']} went wrong, the first: {wrong[:3]}"
+
+
+class Crowd:
+    """A running `hf_crowd serve`: one server, or many with a number each. Looks like a Server to what opens forwards."""
+
+    def __init__(self, tool, *words, prefix=(), host="127.0.0.1"):
+        self.process = tool("hf_crowd", "serve", "--listen", host, *words, prefix=prefix)
+        line = self.process.out.wait_for(r"^listening .*", 10)[0].string
+        self.ports = [int(word) for word in line.split()[1:]]
+        self.addresses = [f"{host}:{port}" for port in self.ports]
+        self.port, self.address = self.ports[0], self.addresses[0]
+
+
+def hold(tool, port, count, *words, timeout=60, prefix=(), host="127.0.0.1"):
+    """`count` connections that stay as they are until the test's end, or until release(). Returns the process."""
+    process = tool(
+        "hf_crowd", "hold", "--total", str(count), *words, f"{host}:{port}", stdin=subprocess.PIPE, prefix=prefix
+    )
+    process.out.wait_for(r"^holding \d+$", timeout)
+    return process
+
+
+def release(process):
+    """Ends what hold() began."""
+    process.stdin.close()
+    assert process.wait(30) == 0, process.err.text()

@@ -1,0 +1,289 @@
+/* What a peer may do to us when keys are changed: show another host key, and never come to an end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "peer/ssh_peer.h"
+#include "session/internal.h"
+
+enum {
+    INTERVAL_MS = 100,
+    PATIENCE_MS = 10 * 1000, /* before a test is given up */
+    SIGN_MS = 20,            /* between two signs of life of a peer that gives some */
+    REKEY_MAX_MS = 60 * 1000 /* what alive.c allows */
+};
+
+static struct {
+    uv_loop_t loop;
+    uv_timer_t ticks;
+    struct ssh_peer peer;
+    struct host_spec spec;
+    struct session *session;
+    bool ready, signs, in_a_hurry, hurried;
+    int closed, ticks_seen;
+    enum err code;
+    char message[600];
+} net;
+
+static void refuse_offer(void *arg, struct channel *channel, const struct channel_offer *offer)
+{
+    (void)arg;
+    (void)offer;
+    channel_reject(channel, ERR_UNSUPPORTED, "no");
+}
+
+static void on_phase(void *arg, enum session_phase phase)
+{
+    (void)arg;
+    net.ready = net.ready || phase == SESSION_READY;
+}
+
+static void on_closed(void *arg, const struct err_info *why)
+{
+    (void)arg;
+    net.closed++;
+    net.code = why->code;
+    (void)snprintf(net.message, sizeof net.message, "%s", why->message);
+    uv_close((uv_handle_t *)&net.ticks, NULL);
+    session_free(net.session);
+}
+
+/* A minute of waiting is spared: the exchange began that much earlier. */
+static void hurry(void)
+{
+    if (net.in_a_hurry && net.session->was_rekeying && !net.hurried) {
+        net.hurried = true;
+        net.session->rekey_since_ms -= REKEY_MAX_MS - 2ULL * INTERVAL_MS;
+        if (net.spec.server_alive_interval_ms == 0) {
+            assert_true(uv_timer_get_due_in(&net.session->timer) <= REKEY_MAX_MS);
+            (void)uv_timer_stop(&net.session->timer);
+        }
+        alive_rekeying(net.session); /* moves what waits for the end of that minute */
+    }
+}
+
+/* What should have ended the session did not. */
+static void give_up_after_patience(void)
+{
+    if (net.ticks_seen++ > PATIENCE_MS / SIGN_MS) {
+        session_stop(net.session, 0);
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    (void)timer;
+    give_up_after_patience();
+    if (net.signs && net.ready) {
+        ssh_peer_ignore(&net.peer);
+    }
+    hurry();
+}
+
+static void nothing(struct ssh_peer *peer)
+{
+    (void)peer;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&net, 0, sizeof net);
+    (void)log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    assert_int_equal(uv_loop_init(&net.loop), 0);
+    ssh_peer_start(&net.peer, &net.loop);
+    net.peer.on_let_in = nothing;
+    assert_int_equal(uv_timer_init(&net.loop, &net.ticks), 0);
+    assert_int_equal(uv_timer_start(&net.ticks, on_tick, SIGN_MS, SIGN_MS), 0);
+    host_spec_init(&net.spec);
+    net.spec.port = net.peer.port;
+    net.spec.user = strdup("me");
+    net.spec.batch_mode = true;
+    net.spec.identities_only = true;
+    net.spec.strict_host_key_checking = HOST_KEY_NO;
+    net.spec.server_alive_interval_ms = INTERVAL_MS;
+    net.spec.server_alive_count_max = 3;
+    return string_list_add(&net.spec.hostnames, "127.0.0.1") == OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    ssh_peer_stop(&net.peer);
+    (void)uv_run(&net.loop, UV_RUN_DEFAULT);
+    host_spec_deinit(&net.spec);
+    return uv_loop_close(&net.loop);
+}
+
+/* Runs a session until it has ended by itself. */
+static void run(void)
+{
+    const struct session_events events = {.on_phase = on_phase, .on_offer = refuse_offer, .on_closed = on_closed};
+    net.session = session_new(&net.loop, &net.spec, false, "test", &events);
+    assert_non_null(net.session);
+    session_start(net.session);
+    (void)uv_run(&net.loop, UV_RUN_DEFAULT);
+    assert_int_equal(net.closed, 1);
+}
+
+static void expect_end(enum err code, const char *says)
+{
+    if (net.code != code || strstr(net.message, says) == NULL) {
+        fail_msg("it ended with %d: %s", (int)net.code, net.message);
+    }
+}
+
+/* ---- an honest peer ---- */
+
+static void on_tick_honest(uv_timer_t *timer)
+{
+    static int begun;
+    (void)timer;
+    give_up_after_patience();
+    if (!net.ready) {
+        begun = 0;
+    } else if (net.peer.exchanges > begun) {
+        begun = net.peer.exchanges;
+        if (begun <= 10) {
+            ssh_peer_rekey(&net.peer);
+        } else {
+            session_stop(net.session, 1000);
+        }
+    }
+}
+
+static void the_same_key_again_is_no_reason_to_end(void **state)
+{
+    (void)state;
+    (void)uv_timer_start(&net.ticks, on_tick_honest, SIGN_MS, SIGN_MS);
+    run();
+    expect_end(ERR_CANCELLED, "stopped");
+    assert_int_equal(net.peer.exchanges, 11);
+}
+
+/* ---- another key ---- */
+
+static void change_key(struct ssh_peer *peer)
+{
+    peer->shows = 1;
+    ssh_peer_rekey(peer);
+}
+
+static void another_host_key_ends_the_session(void **state)
+{
+    (void)state;
+    net.peer.on_let_in = change_key;
+    run();
+    expect_end(ERR_HOST_KEY, "another host key when the keys were changed: ssh-ed25519 SHA256:");
+}
+
+/* The exchange with the other key ends in the very write with which the next one begins, which shows the first key. */
+static void another_host_key_is_seen_behind_a_further_exchange(void **state)
+{
+    (void)state;
+    net.peer.on_let_in = change_key;
+    net.peer.again = 1;
+    net.peer.shows_again = 0;
+    net.signs = true;
+    run();
+    expect_end(ERR_HOST_KEY, "another host key");
+}
+
+static void show_other(struct ssh_peer *peer)
+{
+    peer->shows = 1;
+}
+
+static void another_host_key_at_our_own_wish_ends_it_too(void **state)
+{
+    (void)state;
+    net.peer.on_let_in = show_other;
+    net.spec.rekey_limit_ms = INTERVAL_MS;
+    run();
+    expect_end(ERR_HOST_KEY, "another host key");
+}
+
+/* Keys are changed on a worker's time, between the client's wish to be let in and the answer to it. */
+static void another_host_key_while_we_are_let_in(void **state)
+{
+    (void)state;
+    net.peer.rekeys_before_letting_in = true;
+    run();
+    expect_end(ERR_HOST_KEY, "another host key");
+}
+
+/* ---- no end ---- */
+
+static void begin_and_stall(struct ssh_peer *peer)
+{
+    peer->stalls = true;
+    ssh_peer_rekey(peer);
+}
+
+static void stall(struct ssh_peer *peer)
+{
+    peer->stalls = true;
+}
+
+static void an_exchange_without_end_is_a_fault_of_a_living_peer(void **state)
+{
+    (void)state;
+    net.peer.on_let_in = begin_and_stall;
+    net.signs = net.in_a_hurry = true;
+    run();
+    expect_end(ERR_TIMEOUT, "did not finish changing keys within 60 s");
+}
+
+static void our_own_exchange_without_answer_too(void **state)
+{
+    (void)state;
+    net.peer.on_let_in = stall;
+    net.spec.rekey_limit_ms = 1;
+    net.signs = net.in_a_hurry = true;
+    run();
+    expect_end(ERR_TIMEOUT, "did not finish changing keys within 60 s");
+}
+
+static void it_needs_no_keepalive_to_be_noticed(void **state)
+{
+    (void)state;
+    net.peer.on_let_in = begin_and_stall;
+    net.spec.server_alive_interval_ms = 0;
+    net.signs = net.in_a_hurry = true;
+    run();
+    expect_end(ERR_TIMEOUT, "did not finish changing keys within 60 s");
+}
+
+static void a_peer_that_falls_silent_over_it_is_silent(void **state)
+{
+    (void)state;
+    net.peer.on_let_in = begin_and_stall;
+    run();
+    expect_end(ERR_TIMEOUT, "the peer is silent");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_same_key_again_is_no_reason_to_end),
+        TEST(another_host_key_ends_the_session),
+        TEST(another_host_key_is_seen_behind_a_further_exchange),
+        TEST(another_host_key_at_our_own_wish_ends_it_too),
+        TEST(another_host_key_while_we_are_let_in),
+        TEST(an_exchange_without_end_is_a_fault_of_a_living_peer),
+        TEST(our_own_exchange_without_answer_too),
+        TEST(it_needs_no_keepalive_to_be_noticed),
+        TEST(a_peer_that_falls_silent_over_it_is_silent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
