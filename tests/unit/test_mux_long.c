@@ -61,6 +61,12 @@ static bool link_control_room(void *arg)
     return true;
 }
 
+static uint64_t link_now_us(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
 static void link_wake(void *arg)
 {
     (void)arg;
@@ -84,6 +90,7 @@ static int setup(void **state)
     const struct mux_link link = {.send = link_send,
                                   .data_room = link_data_room,
                                   .control_room = link_control_room,
+                                  .now_us = link_now_us,
                                   .wake = link_wake,
                                   .violation = link_violation};
     const struct mux_events events = {.on_offer = no_offer};
