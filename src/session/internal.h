@@ -52,6 +52,7 @@ struct session {
     int in_over; /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
     uint64_t bytes_delivered, bytes_at_hold; /* the bytes_in when input was last passed on, and last held */
     uint64_t quick_ack_at;                   /* the bytes_in at which the next one is asked for */
+    bool ack_owed;                           /* something came, and nothing of ours has gone out since */
     struct outbound out;                     /* being filled */
     struct outbound flight;                  /* being written by write_req */
     bool writing;
@@ -95,6 +96,8 @@ void transport_start_reading(struct session *session);
 void transport_stop_reading(struct session *session);
 /* Hands what was collected to the socket. */
 void transport_flush(struct session *session);
+/* At the end of a turn: has the system acknowledge now what nothing of ours acknowledged on its way. */
+void transport_acknowledge(struct session *session);
 size_t transport_unsent(const struct session *session);
 /* Reads packets from the inbound buffer while it makes progress. False: the session broke, and is ending. */
 bool transport_pump(struct session *session);

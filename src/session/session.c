@@ -253,6 +253,7 @@ void session_step(struct session *session)
     }
     if (!session->ending && !session->lent) {
         transport_flush(session);
+        transport_acknowledge(session);
         if (session->phase == SESSION_READY && mux_control_bytes(session->mux) >= OUT_HARD_BYTES) {
             transport_stop_reading(session);
         } else {

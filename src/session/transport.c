@@ -152,13 +152,26 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init((char *)session->inbound + session->in_end, (unsigned)(INBOUND_BYTES - session->in_end));
 }
 
-/* Acknowledgements held back until we read make a sender that paces itself by them (BBR) take our own pace for the
- * path's and stay below it. A bulk stream's are therefore sent early now and then; a slow stream's, which cost a link
- * more than they bring, never. */
-static void quick_ack(struct session *session, size_t len)
+/* The system holds acknowledgements back, for a packet of ours to carry them. Two kinds of senders suffer from that.
+ *
+ * One that paces itself by them (BBR) takes our own pace for the path's and stays below it: a bulk stream's are sent
+ * early now and then. One with Nagle's algorithm on, which a sshd is whose session runs no command, keeps its next
+ * small packet until the one before is acknowledged, 40 ms later: what came in a small portion is acknowledged at the
+ * end of the turn, unless something went out meanwhile and took that along. */
+static void note_ack(struct session *session, size_t len)
 {
-    if (len >= QUICK_ACK_READ_BYTES && session->bytes_in >= session->quick_ack_at) {
+    if (len < QUICK_ACK_READ_BYTES) {
+        session->ack_owed = true;
+    } else if (session->bytes_in >= session->quick_ack_at) {
         session->quick_ack_at = session->bytes_in + QUICK_ACK_EVERY_BYTES;
+        platform_tcp_quick_ack(session->tcp);
+    }
+}
+
+void transport_acknowledge(struct session *session)
+{
+    if (session->ack_owed && session->tcp != NULL) {
+        session->ack_owed = false;
         platform_tcp_quick_ack(session->tcp);
     }
 }
@@ -174,7 +187,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         session->in_end += (size_t)nread;
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
-        quick_ack(session, (size_t)nread);
+        note_ack(session, (size_t)nread);
     } else {
         session->in_over = (int)nread;
     }
@@ -247,6 +260,7 @@ void transport_flush(struct session *session)
     if (status > 0) {
         sent = (size_t)status;
         session->bytes_out += sent;
+        session->ack_owed = false;
     }
     if (sent == out->len) {
         out->len = 0;

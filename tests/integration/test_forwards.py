@@ -1,5 +1,6 @@
 """Listeners and where they lead: bind addresses as ssh has them, port 0, several of everything, and what refuses."""
 
+import json
 import socket
 
 import pytest
@@ -240,3 +241,20 @@ def test_remote_listener_ends_with_the_session(sshd, holdfast, serve):
     assert answers(port, LOOPBACK4)
     assert holdfast.stop() == 0
     wait_until(lambda: not answers(port, LOOPBACK4), 5, "the peer's listener is gone")
+
+
+def test_connections_that_the_peer_offers_wait_for_no_acknowledgement(tool, sshd, holdfast):
+    """A sshd has Nagle's algorithm on for a session that runs no command, and so keeps each small packet until the one
+    before is acknowledged, which a system does 40 ms late unless it is asked to."""
+    echo = tool("hf_echo", "--listen", "127.0.0.1:0")
+    target = "127.0.0.1:" + echo.out.wait_for(r"^listening (\d+)$", 10)[0].group(1)
+    rates = {}
+    for flag in ("-L", "-R"):
+        port = free_port()
+        holdfast.start(*flags(sshd, flag, f"127.0.0.1:{port}:{target}"))
+        holdfast.wait_up()
+        client = tool("hf_rate", "--total", "50", f"127.0.0.1:{port}")
+        assert client.wait(60) == 0, client.out.text()
+        rates[flag] = json.loads(client.out.text())["per_second"]
+        assert holdfast.stop() == 0
+    assert rates["-R"] >= rates["-L"] / 5, rates

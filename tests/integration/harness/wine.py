@@ -28,6 +28,9 @@ ELSEWHERE = {
         "test_a_command_beside_the_file": "the command is a script of this machine: tests/windows/test_addresses.py",
         "test_valid_ones_are_shown[sockets]": "no Unix sockets on Windows: test_program.py has the refusal",
     },
+    "test_forwards.py": {
+        "test_connections_that_the_peer_offers_wait": "Windows has no way to ask for an acknowledgement (TCP_QUICKACK)",
+    },
     "test_process.py": {
         "test_log_is_appended_and_opened_again_on_sighup": "no SIGHUP on Windows; a service's log makes room by itself",
         "test_sighup_drops_no_byte": "no SIGHUP on Windows",

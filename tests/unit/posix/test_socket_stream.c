@@ -172,6 +172,22 @@ static void turn(void)
     }
 }
 
+/* True for the first ten seconds: what was sent may still be on its way through a busy system, which paces it. */
+static bool patient(uint64_t since_ns)
+{
+    return uv_hrtime() - since_ns < UINT64_C(10000000000);
+}
+
+static void receives(size_t total)
+{
+    uint64_t since = uv_hrtime();
+    turn();
+    while (net.received < total && patient(since)) {
+        turn();
+    }
+    assert_int_equal(net.received, total);
+}
+
 static void peer_sends(size_t from, size_t len)
 {
     uint8_t *bytes = malloc(len);
@@ -221,11 +237,9 @@ static void nothing_is_read_before_resume(void **state)
     (void)state;
     connect_tcp();
     peer_sends(0, 1000);
-    turn();
-    assert_int_equal(net.received, 0);
+    receives(0);
     net.stream->ops->resume(net.stream);
-    turn();
-    assert_int_equal(net.received, 1000);
+    receives(1000);
 }
 
 static void what_is_not_taken_is_kept(void **state)
@@ -235,8 +249,7 @@ static void what_is_not_taken_is_kept(void **state)
     net.take = 10;
     peer_sends(0, 5000);
     net.stream->ops->resume(net.stream);
-    turn();
-    assert_int_equal(net.received, 10);
+    receives(10);
     for (int i = 0; i < 4; i++) { /* each resume offers the rest again, from inside itself */
         net.take = 100;
         net.stream->ops->resume(net.stream);
@@ -244,13 +257,14 @@ static void what_is_not_taken_is_kept(void **state)
     }
     peer_sends(5000, 5000);
     (void)shutdown(net.peer, SHUT_WR);
-    turn();
-    assert_int_equal(net.received, 410);
+    receives(410);
     assert_int_equal(net.input_ends, 0);
     net.take = SIZE_MAX;
     net.stream->ops->resume(net.stream);
-    turn();
-    assert_int_equal(net.received, 10000);
+    receives(10000);
+    for (uint64_t since = uv_hrtime(); net.input_ends == 0 && patient(since);) {
+        turn();
+    }
     assert_int_equal(net.input_ends, 1);
     net.stream->ops->resume(net.stream);
     turn();
@@ -265,8 +279,7 @@ static void no_more_is_read_than_there_is_room_for(void **state)
     net.room = 5000;
     peer_sends(0, 100000);
     net.stream->ops->resume(net.stream);
-    turn();
-    assert_int_equal(net.received, 100000);
+    receives(100000);
     assert_int_equal(net.largest_input, 5000);
 }
 
@@ -279,12 +292,10 @@ static void a_freeze_inside_input_stops_it(void **state)
     peer_sends(0, 100);
     turn();
     peer_sends(100, 100);
-    turn();
-    assert_int_equal(net.received, 100);
+    receives(100);
     net.freeze_in_input = false;
     net.stream->ops->resume(net.stream);
-    turn();
-    assert_int_equal(net.received, 200);
+    receives(200);
 }
 
 static void a_close_inside_input_is_safe(void **state)
@@ -327,7 +338,7 @@ static void writes_are_short_when_the_peer_does_not_read(void **state)
     }
     assert_int_equal(write_from(sent, 100), 0);
     assert_true(net.stream->ops->unsent(net.stream) > 0);
-    assert_true(net.stream->ops->unsent(net.stream) <= 256 * 1024);
+    assert_true(net.stream->ops->unsent(net.stream) <= 32 * 1024);
     assert_int_equal(net.writables, 0);
     size_t read = 0;
     while (read < sent) {
@@ -356,7 +367,7 @@ static void an_end_waits_for_what_was_written(void **state)
     turn();
     assert_int_equal(net.output_ends, 0);
     size_t read = 0;
-    for (int i = 0; i < 100000 && !ended; i++) {
+    for (uint64_t since = uv_hrtime(); patient(since) && !ended;) {
         ssize_t got = peer_reads(read, &ended);
         assert_true(got >= 0);
         read += (size_t)got;
@@ -367,8 +378,7 @@ static void an_end_waits_for_what_was_written(void **state)
     assert_int_equal(net.output_ends, 1);
     net.stream->ops->resume(net.stream); /* the other direction goes on */
     peer_sends(0, 300);
-    turn();
-    assert_int_equal(net.received, 300);
+    receives(300);
     assert_int_equal(net.input_ends, 0);
 }
 
@@ -479,8 +489,7 @@ static void a_unix_socket_works_the_same(void **state)
     net.stream->ops->resume(net.stream);
     peer_sends(0, 1000);
     assert_int_equal(write_from(0, 1000), 1000);
-    turn();
-    assert_int_equal(net.received, 1000);
+    receives(1000);
     net.stream->ops->end(net.stream);
     turn();
     assert_int_equal(net.output_ends, 1);
