@@ -11,7 +11,7 @@ packages_for() {
     linux-test)
         packages_for linux build
         printf '%s\n' clang clang-format clang-tidy libclang-rt-dev shellcheck \
-            openssh-server openssh-client nftables iproute2 procps tmux autossh \
+            openssh-server openssh-client nftables iproute2 procps tmux autossh putty-tools \
             python3 python3-pytest
         ;;
     windows-build)
