@@ -87,14 +87,15 @@ def machine(ssh):
 
 class World:
     """A folder, keys, one sshd, and the servers at the far end, which are started when first asked for. `near` and
-    `far` are the namespaces of the two hosts, or None: everything on loopback then."""
+    `far` are the namespaces of the two hosts, which make_link(tool) joins, or None: everything on loopback then."""
 
-    def __init__(self, options, folder, near=None, far=None, host="127.0.0.1"):
+    def __init__(self, options, folder, near=None, far=None, host="127.0.0.1", make_link=None):
         self.options = options
         self.folder = Path(folder)
         self.host = host
         self.near_prefix, self.far_prefix = (space.prefix if space else [] for space in (near, far))
         self._started, self._sink, self._echo = [], None, None
+        self.link = make_link(self.tool) if make_link else None
         self.user_key = make_key(self.folder / "user_key")
         # What sshd logs of each connection is collected here in the background: no more of it than the harness needs.
         self.sshd = Sshd(
