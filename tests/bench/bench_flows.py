@@ -16,7 +16,7 @@ def throughput(world, options):
             words = ["-c", cipher] if cipher else []
             kinds = ("holdfast", "ssh") if cipher or options.quick else ("holdfast", "ssh", "plink")
             with Clients(world, kinds, [(flag, world.sink.address)], words) as clients:
-                for channels in (1, 8):
+                for channels in (1, 8) if not options.quick else (8,) if cipher else (1,):
                     for mode in ("up", "down"):
                         yield from bulk_lines(clients, flag, mode, channels, cipher, options)
 
@@ -50,7 +50,7 @@ def bulk_lines(clients, flag, mode, channels, cipher, options):
 def rate(world, options):
     for flag in ("-L", "-R"):
         with Clients(world, ("holdfast", "ssh"), [(flag, world.echo)]) as clients:
-            for at_once in AT_ONCE:
+            for at_once in AT_ONCE if flag == "-L" or not options.quick else (64,):
                 yield from rate_lines(world, clients, flag, at_once, options)
 
 
@@ -82,7 +82,7 @@ def ping_lines(world, clients, load, options):
     bulk_rates = {client.kind: [] for client in clients}
     for client in in_turn(clients, options.rounds):
         bulk = Bulk(client, 1, {"upload": "up", "download": "down"}[load]) if load != "idle" else None
-        found[client.kind].append(world.report("hf_ping", "--count", 100 if options.quick else 400, client.address))
+        found[client.kind].append(world.report("hf_ping", "--count", 50 if options.quick else 400, client.address))
         if bulk:
             bulk_rates[client.kind].append(bulk.stop())
     for percentile in ("p50", "p99"):

@@ -1,4 +1,4 @@
-"""A long path: two namespaces, and a wire between them with the rate and the delay of a good line to another continent."""
+"""A long path: two namespaces, and a wire between them with rate and delay of a good line to another continent."""
 
 import contextlib
 import json
@@ -37,11 +37,13 @@ def hosts():
             namespace.delete()
 
 
-def path(options, folder):
+@contextlib.contextmanager
+def two_hosts(options, folder):
+    """The world of this measure: the client's host, and the sshd's at the far end of the wire."""
     with hosts() as (near, far):
         world = World(options, folder, near, far, Link.FAR, lambda tool: wire(near, far, tool))
         try:
-            yield from path_lines(world, options)
+            yield world
         finally:
             world.close()
 
@@ -53,8 +55,8 @@ def wire(near, far, tool):
     return made
 
 
-def path_lines(world, options):
-    size = options.bytes // 2
+def path(world, options):
+    size = options.bytes // (4 if options.quick else 2)
     with Clients(world, ("holdfast", "ssh", "tcp"), [("-L", world.sink.address)]) as clients:
         for name, mode, channels, limits in (
             ("download", "down", 1, [Limit("ssh", least=2.5), Limit("tcp", least=0.85)]),
