@@ -1,6 +1,6 @@
 """Speed: bulk through one and eight connections, connections a second, the time that one message takes."""
 
-from bench_lib import GIB, MIB, Bulk, Clients, in_turn, median
+from bench_lib import GIB, MIB, Bulk, Clients, in_turn
 from bench_table import Limit, Line
 
 SAME_CIPHER = "aes256-gcm@openssh.com"
@@ -23,28 +23,18 @@ def throughput(world, options):
 
 def bulk_lines(clients, flag, mode, channels, cipher, options):
     """One case: two lines, of speed and of what it cost."""
-    seconds, cpu = {client.kind: [] for client in clients}, {client.kind: [] for client in clients}
+    speed, cpu = {client.kind: [] for client in clients}, {client.kind: [] for client in clients}
     size = options.bytes // channels * channels
     words = ["--mode", mode, "--channels", channels]
     for client in [] if options.quick else clients:
         client.blast(*words, "--bytes", min(size, 64 * MIB) // channels)
     for client in in_turn(clients, options.rounds):
         total, used = client.blast(*words, "--bytes", size // channels)
-        seconds[client.kind].append(total["seconds"])
-        cpu[client.kind].append(used)
+        speed[client.kind].append(size / MIB / total["seconds"])
+        cpu[client.kind].append(used * GIB / size)
     name = f"{flag} {mode}, {channels} channel{'s' * (channels > 1)}, {cipher.split('@')[0] if cipher else 'default'}"
-    yield Line(
-        f"throughput {name}",
-        "MiB/s",
-        {kind: size / MIB / median(values) for kind, values in seconds.items()},
-        [Limit("ssh", least=1.0 if cipher else 1.3)],
-    )
-    yield Line(
-        f"  CPU {name}",
-        "s/GiB",
-        {kind: median(values) * GIB / size for kind, values in cpu.items()},
-        [Limit("ssh", most=1.0)] if cipher else [],
-    )
+    yield Line.of_rounds(f"throughput {name}", "MiB/s", speed, [Limit("ssh", least=1.0 if cipher else 1.3)])
+    yield Line.of_rounds(f"  CPU {name}", "s/GiB", cpu, [Limit("ssh", most=1.0)] if cipher else [])
 
 
 def rate(world, options):
@@ -64,8 +54,7 @@ def rate_lines(world, clients, flag, at_once, options):
         found = world.report("hf_rate", *words, "--for", RATE_MS // 5 if options.quick else RATE_MS, client.address)
         rates[client.kind].append(found["per_second"])
         failed[client.kind] += found["failed"]
-    medians = {kind: median(values) for kind, values in rates.items()}
-    yield Line(f"connections {flag}, {at_once} at a time", "1/s", medians, [Limit("ssh", least=1.3)])
+    yield Line.of_rounds(f"connections {flag}, {at_once} at a time", "1/s", rates, [Limit("ssh", least=1.3)])
     yield Line(f"  failed, {flag}, {at_once} at a time", "", failed, [Limit(None, most=0)])
 
 
@@ -86,8 +75,8 @@ def ping_lines(world, clients, load, options):
         if bulk:
             bulk_rates[client.kind].append(bulk.stop())
     for percentile in ("p50", "p99"):
-        values = {kind: median([one[f"{percentile}_us"] / 1000 for one in ones]) for kind, ones in found.items()}
+        times = {kind: [one[f"{percentile}_us"] / 1000 for one in ones] for kind, ones in found.items()}
         limits = [Limit("ssh", most=1.0)] if percentile == "p99" else []
-        yield Line(f"ping {percentile}, {load}", "ms", values, limits, tail=True)
+        yield Line.of_rounds(f"ping {percentile}, {load}", "ms", times, limits, tail=True)
     if load != "idle":
-        yield Line(f"  the {load} meanwhile", "MiB/s", {kind: median(values) for kind, values in bulk_rates.items()})
+        yield Line.of_rounds(f"  the {load} meanwhile", "MiB/s", bulk_rates)

@@ -59,9 +59,9 @@ def median(values):
     return statistics.median(values) if values else None
 
 
-def pss_kib(smaps_rollup):
-    """The proportional set size in the text of a /proc/PID/smaps_rollup."""
-    return int(re.search(r"^Pss:\s+(\d+) kB$", smaps_rollup, re.M).group(1))
+def memory_kib(smaps_rollup, *words):
+    """The sum of some words of a /proc/PID/smaps_rollup, given as its text."""
+    return sum(int(re.search(rf"^{word}:\s+(\d+) kB$", smaps_rollup, re.M).group(1)) for word in words)
 
 
 def voluntary_switches(status):
@@ -210,8 +210,15 @@ class Client:
     def cpu_seconds(self):
         return sum(cpu_seconds_of(pid) for pid in self.pids()) if self._program else 0.0
 
+    def _memory_kib(self, *words):
+        return sum(memory_kib(Path(f"/proc/{pid}/smaps_rollup").read_text(), *words) for pid in self.pids())
+
     def pss_kib(self):
-        return sum(pss_kib(Path(f"/proc/{pid}/smaps_rollup").read_text()) for pid in self.pids())
+        """Its own pages, and its share of those that others have as well."""
+        return self._memory_kib("Pss")
+
+    def private_kib(self):
+        return self._memory_kib("Private_Clean", "Private_Dirty")
 
     def sleeps(self):
         """How often its threads have gone to sleep since they were started: one more for each time they were woken."""

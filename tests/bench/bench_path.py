@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from bench_lib import MIB, Clients, World, in_turn, median
+from bench_lib import MIB, Clients, World, in_turn
 from bench_table import Limit, Line
 from harness.netns import Link, Namespace, Wire, sweep
 
@@ -64,14 +64,13 @@ def path(world, options):
             ("8 uploads together", "up", 8, [Limit("tcp", least=0.85)]),
         ):
             words = ["--mode", mode, "--channels", channels, "--bytes", size // channels]
-            seconds = {client.kind: [] for client in clients}
+            speed = {client.kind: [] for client in clients}
             dropped = {client.kind: 0 for client in clients}
             for client in in_turn(clients, options.rounds):
                 before = packets_dropped(world)
-                seconds[client.kind].append(client.blast(*words)[0]["seconds"])
+                speed[client.kind].append(size / MIB / client.blast(*words)[0]["seconds"])
                 dropped[client.kind] += packets_dropped(world) - before
-            values = {kind: size / MIB / median(times) for kind, times in seconds.items()}
-            yield Line(f"1 Gbit/s, {ROUND_TRIP_MS} ms: {name}", "MiB/s", values, limits)
+            yield Line.of_rounds(f"1 Gbit/s, {ROUND_TRIP_MS} ms: {name}", "MiB/s", speed, limits)
             yield Line(f"  packets that the wire dropped, {name}", "", dropped)
 
 

@@ -1,5 +1,6 @@
 """Lines of the suite's table: what was measured, the limits that the project sets, and whether they held."""
 
+import statistics
 from dataclasses import dataclass, field
 
 PROGRAMS = ("holdfast", "ssh", "autossh", "plink", "tcp")
@@ -29,13 +30,21 @@ class Limit:
 
 @dataclass
 class Line:
-    """`values`: {program: number or None}. `tail`: it tells of rare events, which a quick run cannot judge."""
+    """`values`: {program: number or None}. `tail`: it tells of rare events, which a quick run cannot judge. `rounds`:
+    {program: [what each round gave]}, for who wants to see the spread."""
 
     name: str
     unit: str
     values: dict
     limits: list = field(default_factory=list)
     tail: bool = False
+    rounds: dict = field(default_factory=dict)
+
+    @classmethod
+    def of_rounds(cls, name, unit, rounds, limits=(), tail=False):
+        """The medians of {program: [numbers]}."""
+        values = {kind: statistics.median(numbers) for kind, numbers in rounds.items()}
+        return cls(name, unit, values, list(limits), tail, rounds)
 
     def against(self):
         """The program that the ratio is taken to."""
@@ -55,7 +64,8 @@ class Line:
     def as_json(self, options):
         limits = [{"limit": limit.text(options.slack), "held": held} for limit, held in self.verdicts(options)]
         values = {name: value for name, value in self.values.items() if value is not None}
-        return {"name": self.name, "unit": self.unit, **values, "ratio": self.ratio(), "limits": limits}
+        named = {"name": self.name, "unit": self.unit, **values, "ratio": self.ratio()}
+        return {**named, "limits": limits, "rounds": self.rounds}
 
 
 def number(value):

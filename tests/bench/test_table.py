@@ -3,7 +3,7 @@
 import types
 
 import pytest
-from bench_lib import in_turn, machine, pss_kib, voluntary_switches
+from bench_lib import in_turn, machine, memory_kib, voluntary_switches
 from bench_table import Limit, Line, heading, number, row
 
 EXACT = types.SimpleNamespace(quick=False, slack=1.0)
@@ -12,10 +12,11 @@ QUICK = types.SimpleNamespace(quick=True, slack=4.0)
 
 def test_proc_texts():
     rollup = "55d0-7ffc ---p 00000000 00:00 0 [rollup]\nRss: 4000 kB\nPss:                2346 kB\nPss_Dirty: 700 kB\n"
-    assert pss_kib(rollup) == 2346
+    assert memory_kib(rollup, "Pss") == 2346
+    assert memory_kib(rollup, "Pss", "Pss_Dirty") == 3046
     assert voluntary_switches("voluntary_ctxt_switches:\t17\nnonvoluntary_ctxt_switches:\t4\n") == 17
     with open("/proc/self/smaps_rollup", encoding="utf-8") as file:
-        assert pss_kib(file.read()) > 0
+        assert memory_kib(file.read(), "Pss", "Private_Clean", "Private_Dirty") > 0
     with open("/proc/self/status", encoding="utf-8") as file:
         assert voluntary_switches(file.read()) >= 0
 
@@ -59,6 +60,12 @@ def test_rows():
     assert line.as_json(EXACT)["limits"][0] == {"limit": ">= 1.30x ssh", "held": True}
     assert Line("recovery", "ms", {"holdfast": 50.0, "autossh": 100.0}).ratio() == 0.5
     assert [number(value) for value in (None, 3, 0.5, 12.34, 1234.5)] == ["-", "3", "0.50", "12.3", "1234"]
+
+
+def test_medians_of_rounds():
+    line = Line.of_rounds("a case", "ms", {"holdfast": [1.0, 9.0, 2.0], "ssh": [4.0, 2.0]}, [Limit("ssh", most=1.0)])
+    assert line.values == {"holdfast": 2.0, "ssh": 3.0}
+    assert line.as_json(EXACT)["rounds"]["holdfast"] == [1.0, 9.0, 2.0]
 
 
 def test_turns():
