@@ -283,8 +283,8 @@ class Bulk:
 
 
 def listens(address, prefix):
-    """Whether something listens there. ss asks for listeners only; /proc/net/tcp has all connections that linger after a
-    measurement, and takes seconds then."""
+    """Whether something listens there. ss asks for listeners only; /proc/net/tcp has all connections that linger after
+    a measurement, and takes seconds then."""
     words = [*prefix, "ss", "-Hltn", "src", address]
     return subprocess.run(words, capture_output=True, check=True).stdout != b""
 

@@ -64,7 +64,7 @@ class Line:
     def as_json(self, options):
         limits = [{"limit": limit.text(options.slack), "held": held} for limit, held in self.verdicts(options)]
         values = {name: value for name, value in self.values.items() if value is not None}
-        named = {"name": self.name, "unit": self.unit, **values, "ratio": self.ratio()}
+        named = {"name": self.name, "unit": self.unit, "values": values, "ratio": self.ratio()}
         return {**named, "limits": limits, "rounds": self.rounds}
 
 

@@ -57,6 +57,7 @@ def test_rows():
     text = row(line, EXACT)
     assert "2.00" in text and ">= 1.30x ssh held" in text and ">= 0.85x tcp not judged" in text
     assert text.index("150") + 3 == heading().index("holdfast") + len("holdfast")
+    assert line.as_json(EXACT)["values"] == {"holdfast": 150.0, "ssh": 75}
     assert line.as_json(EXACT)["limits"][0] == {"limit": ">= 1.30x ssh", "held": True}
     assert Line("recovery", "ms", {"holdfast": 50.0, "autossh": 100.0}).ratio() == 0.5
     assert [number(value) for value in (None, 3, 0.5, 12.34, 1234.5)] == ["-", "3", "0.50", "12.3", "1234"]
