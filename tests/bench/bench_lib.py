@@ -39,6 +39,12 @@ def settle_program_options(parser, options):
     os.environ["HOLDFAST_BIN"] = options.holdfast
 
 
+def end_process(process):
+    """kill(), but of a process that runs: the number of one that ended long ago may be somebody else's by now."""
+    if process.is_running():
+        process.kill()
+
+
 def words_for(kind, *words):
     """flags() for one of them: with HOLDFAST_RUN (holdfast.exe under Wine) the others take paths of this machine."""
     run = os.environ.pop("HOLDFAST_RUN", None) if kind != "holdfast" else None
@@ -109,7 +115,7 @@ class World:
 
     def tool(self, name, *words, prefix=(), **popen):
         process = Process([*prefix, Path(self.options.tools) / name, *words], **popen)
-        self._started.append(process)
+        self._started = [*filter(Process.is_running, self._started), process]
         return process
 
     def near_tool(self, name, *words, **popen):
@@ -142,7 +148,7 @@ class World:
 
     def close(self):
         for process in self._started:
-            process.kill()
+            end_process(process)
         self.sshd.stop()
 
 
@@ -239,7 +245,7 @@ class Client:
         if self.kind == "holdfast":
             self._program.end()
         else:
-            self._program.kill()
+            end_process(self._program)
 
 
 class Clients(list):

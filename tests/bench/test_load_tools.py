@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from bench_lib import MIB, Process
+from bench_lib import MIB, Process, end_process
 from harness import servers
 from harness.proc import wait_until
 
@@ -23,7 +23,7 @@ def tool():
 
     yield start
     for process in started:
-        process.kill()
+        end_process(process)
 
 
 @pytest.fixture
