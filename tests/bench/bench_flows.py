@@ -4,10 +4,9 @@ from bench_lib import GIB, MIB, Bulk, Clients, in_turn
 from bench_table import Limit, Line
 
 SAME_CIPHER = "aes256-gcm@openssh.com"
-AT_ONCE = (1, 64, 512)
+AT_ONCE = {"-L": (1, 64, 512), "-R": (1, 64, 100)}  # a listener of sshd keeps 128 that it has not yet accepted
 RATE_MS = 2000
 MOST = 20000  # connections in one go: fewer than there are ports to connect from
-SSHD_QUEUE = 100  # a listener of sshd keeps 128 that it has not yet accepted
 
 
 def throughput(world, options):
@@ -16,9 +15,15 @@ def throughput(world, options):
             words = ["-c", cipher] if cipher else []
             kinds = ("holdfast", "ssh") if cipher or options.quick else ("holdfast", "ssh", "plink")
             with Clients(world, kinds, [(flag, world.sink.address)], words) as clients:
-                for channels in (1, 8) if not options.quick else (8,) if cipher else (1,):
+                for channels in channel_counts(cipher, options):
                     for mode in ("up", "down"):
                         yield from bulk_lines(clients, flag, mode, channels, cipher, options)
+
+
+def channel_counts(cipher, options):
+    if options.quick:
+        return (8,) if cipher else (1,)
+    return 1, 8
 
 
 def bulk_lines(clients, flag, mode, channels, cipher, options):
@@ -38,16 +43,15 @@ def bulk_lines(clients, flag, mode, channels, cipher, options):
 
 
 def rate(world, options):
-    for flag in ("-L", "-R"):
+    for flag, numbers in AT_ONCE.items():
         with Clients(world, ("holdfast", "ssh"), [(flag, world.echo)]) as clients:
-            for at_once in AT_ONCE if flag == "-L" or not options.quick else (64,):
+            for at_once in numbers if flag == "-L" or not options.quick else (64,):
                 yield from rate_lines(world, clients, flag, at_once, options)
 
 
 def rate_lines(world, clients, flag, at_once, options):
     rates, failed = {client.kind: [] for client in clients}, {client.kind: 0 for client in clients}
-    words = ["--at-once", at_once, *(["--ramp", SSHD_QUEUE] if flag == "-R" else [])]
-    words += ["--total", MOST]
+    words = ["--at-once", at_once, "--total", MOST]
     for client in clients:
         world.report("hf_rate", *words, "--for", 200, client.address)
     for client in in_turn(clients, options.rounds):
