@@ -19,13 +19,15 @@ class Limit:
         return f"{sign} {bound:.2f}x {self.of}" if self.of else f"{sign} {bound:g}"
 
     def held(self, values, slack=1.0):
-        """True or False; None when one of the two values is missing. slack: how many times further the limit lies."""
-        ours, theirs = values.get("holdfast"), values.get(self.of) if self.of else 1.0
-        if ours is None or theirs is None:
+        """True or False; None when one of the two values is missing. A ratio counts as it is printed, with two digits:
+        1.00 is not below 1. slack: how many times further the limit lies."""
+        ours, theirs = values.get("holdfast"), values.get(self.of) if self.of else None
+        if ours is None or (self.of and not theirs):
             return None
+        measured = round(ours / theirs, 2) if theirs else ours
         if self.least is not None:
-            return ours >= self.least * theirs / slack
-        return ours <= self.most * theirs * slack
+            return measured >= round(self.least / slack, 2)
+        return measured <= self.most * slack
 
 
 @dataclass
@@ -81,5 +83,9 @@ def heading():
 def row(line, options):
     cells = "".join(f"{number(line.values.get(name)):>9}" for name in PROGRAMS)
     words = {True: "held", False: "NOT HELD", None: "not judged"}
-    limits = ", ".join(f"{limit.text(options.slack)} {words[held]}" for limit, held in line.verdicts(options))
+    limits = ", ".join(
+        f"{limit.text(options.slack)} {words[held]}"
+        + (f" ({number(line.ratio(limit.of))})" if limit.of not in (None, line.against()) else "")
+        for limit, held in line.verdicts(options)
+    )
     return f"{line.name:<44}{line.unit:<9}{cells}{number(line.ratio()):>8}  {limits}".rstrip()

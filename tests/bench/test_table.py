@@ -26,6 +26,8 @@ def test_proc_texts():
     [
         (Limit("ssh", least=1.3), {"holdfast": 130, "ssh": 100}, True),
         (Limit("ssh", least=1.3), {"holdfast": 129, "ssh": 100}, False),
+        (Limit("ssh", least=1.0), {"holdfast": 9.96, "ssh": 10}, True),
+        (Limit("ssh", least=1.0), {"holdfast": 9.9, "ssh": 10}, False),
         (Limit("ssh", most=1.0), {"holdfast": 100, "ssh": 100}, True),
         (Limit("ssh", most=1.0), {"holdfast": 101, "ssh": 100}, False),
         (Limit(None, most=8), {"holdfast": 8}, True),
@@ -33,6 +35,7 @@ def test_proc_texts():
         (Limit(None, most=0), {"holdfast": 1}, False),
         (Limit("tcp", least=0.85), {"holdfast": 100}, None),
         (Limit("ssh", least=1.0), {"holdfast": None, "ssh": 100}, None),
+        (Limit("ssh", most=1.0), {"holdfast": 1, "ssh": 0}, None),
     ],
 )
 def test_limits(limit, values, held):
@@ -61,6 +64,12 @@ def test_rows():
     assert line.as_json(EXACT)["limits"][0] == {"limit": ">= 1.30x ssh", "held": True}
     assert Line("recovery", "ms", {"holdfast": 50.0, "autossh": 100.0}).ratio() == 0.5
     assert [number(value) for value in (None, 3, 0.5, 12.34, 1234.5)] == ["-", "3", "0.50", "12.3", "1234"]
+
+
+def test_a_second_limit_shows_its_own_ratio():
+    values = {"holdfast": 50.0, "ssh": 10.0, "tcp": 100.0}
+    text = row(Line("a path", "MiB/s", values, [Limit("ssh", least=2.5), Limit("tcp", least=0.85)]), EXACT)
+    assert "5.00  >= 2.50x ssh held, >= 0.85x tcp NOT HELD (0.50)" in text
 
 
 def test_medians_of_rounds():
