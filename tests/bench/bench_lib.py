@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
 
 from harness.holdfast import Holdfast, flags  # noqa: E402
-from harness.ports import free_port, is_listened_on  # noqa: E402
+from harness.ports import free_port  # noqa: E402
 from harness.proc import Process, cpu_seconds_of, descendants_of, wait_until  # noqa: E402
 from harness.sshd import Sshd, make_key  # noqa: E402
 from harness.tools import SinkSource, assert_all_right, blast  # noqa: E402
@@ -39,6 +39,12 @@ def settle_program_options(parser, options):
     os.environ["HOLDFAST_BIN"] = options.holdfast
 
 
+def end_process(process):
+    """kill(), but of a process that runs: the number of one that ended long ago may be somebody else's by now."""
+    if process.is_running():
+        process.kill()
+
+
 def words_for(kind, *words):
     """flags() for one of them: with HOLDFAST_RUN (holdfast.exe under Wine) the others take paths of this machine."""
     run = os.environ.pop("HOLDFAST_RUN", None) if kind != "holdfast" else None
@@ -59,9 +65,9 @@ def median(values):
     return statistics.median(values) if values else None
 
 
-def pss_kib(smaps_rollup):
-    """The proportional set size in the text of a /proc/PID/smaps_rollup."""
-    return int(re.search(r"^Pss:\s+(\d+) kB$", smaps_rollup, re.M).group(1))
+def memory_kib(smaps_rollup, *words):
+    """The sum of some words of a /proc/PID/smaps_rollup, given as its text."""
+    return sum(int(re.search(rf"^{word}:\s+(\d+) kB$", smaps_rollup, re.M).group(1)) for word in words)
 
 
 def voluntary_switches(status):
@@ -87,14 +93,15 @@ def machine(ssh):
 
 class World:
     """A folder, keys, one sshd, and the servers at the far end, which are started when first asked for. `near` and
-    `far` are the namespaces of the two hosts, or None: everything on loopback then."""
+    `far` are the namespaces of the two hosts, which make_link(tool) joins, or None: everything on loopback then."""
 
-    def __init__(self, options, folder, near=None, far=None, host="127.0.0.1"):
+    def __init__(self, options, folder, near=None, far=None, host="127.0.0.1", make_link=None):
         self.options = options
         self.folder = Path(folder)
         self.host = host
         self.near_prefix, self.far_prefix = (space.prefix if space else [] for space in (near, far))
         self._started, self._sink, self._echo = [], None, None
+        self.link = make_link(self.tool) if make_link else None
         self.user_key = make_key(self.folder / "user_key")
         # What sshd logs of each connection is collected here in the background: no more of it than the harness needs.
         self.sshd = Sshd(
@@ -108,7 +115,7 @@ class World:
 
     def tool(self, name, *words, prefix=(), **popen):
         process = Process([*prefix, Path(self.options.tools) / name, *words], **popen)
-        self._started.append(process)
+        self._started = [*filter(Process.is_running, self._started), process]
         return process
 
     def near_tool(self, name, *words, **popen):
@@ -141,7 +148,7 @@ class World:
 
     def close(self):
         for process in self._started:
-            process.kill()
+            end_process(process)
         self.sshd.stop()
 
 
@@ -191,9 +198,8 @@ class Client:
     def await_listeners(self, forwards):
         """Until all that it, or sshd for it, shall listen on is there."""
         for (flag, _), address in zip(forwards, self.addresses):
-            owner = self.world.sshd.pid if flag == "-R" else self.pid
-            port = int(address.rsplit(":", 1)[1])
-            wait_until(lambda: is_listened_on(port, owner) or not self.is_running(), 15, f"{self.kind} {flag} is up")
+            prefix = self.world.far_prefix if flag == "-R" else self.world.near_prefix
+            wait_until(lambda: listens(address, prefix) or not self.is_running(), 15, f"{self.kind} {flag} is up")
         assert self.is_running(), f"{self.kind} ended; it said:\n{self._program.err.text()}"
 
     @property
@@ -210,8 +216,15 @@ class Client:
     def cpu_seconds(self):
         return sum(cpu_seconds_of(pid) for pid in self.pids()) if self._program else 0.0
 
+    def _memory_kib(self, *words):
+        return sum(memory_kib(Path(f"/proc/{pid}/smaps_rollup").read_text(), *words) for pid in self.pids())
+
     def pss_kib(self):
-        return sum(pss_kib(Path(f"/proc/{pid}/smaps_rollup").read_text()) for pid in self.pids())
+        """Its own pages, and its share of those that others have as well."""
+        return self._memory_kib("Pss")
+
+    def private_kib(self):
+        return self._memory_kib("Private_Clean", "Private_Dirty")
 
     def sleeps(self):
         """How often its threads have gone to sleep since they were started: one more for each time they were woken."""
@@ -232,7 +245,7 @@ class Client:
         if self.kind == "holdfast":
             self._program.end()
         else:
-            self._program.kill()
+            end_process(self._program)
 
 
 class Clients(list):
@@ -273,6 +286,13 @@ class Bulk:
         self._process.wait(30)
         total = json.loads(self._process.out.since()[-1])
         return (total["sent"] + total["received"]) / MIB / total["seconds"]
+
+
+def listens(address, prefix):
+    """Whether something listens there. ss asks for listeners only; /proc/net/tcp has all connections that linger after
+    a measurement, and takes seconds then."""
+    words = [*prefix, "ss", "-Hltn", "src", address]
+    return subprocess.run(words, capture_output=True, check=True).stdout != b""
 
 
 def plink_command(world, words):

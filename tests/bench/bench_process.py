@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 
-from bench_lib import Client, Clients, in_turn, median
+from bench_lib import Client, Clients, in_turn
 from bench_table import Limit, Line
 from harness.proc import wait_until
 
@@ -33,28 +33,28 @@ def settled(read, quiet=0.3, timeout=5):
 
 def memory(world, options):
     """Each program alone, so that no page is shared with another of them; sshd and its libraries are there for all."""
-    idle, channel = {}, {}
+    idle, private, channel = {}, {}, {}
     channels = CHANNELS // 5 if options.quick else CHANNELS
     for kind in in_turn(["holdfast", "ssh", "autossh", "plink"], options.rounds):
         with Clients(world, [kind], [("-L", world.echo)]) as clients:
             for client in clients:
                 world.report("hf_rate", "--total", 1, client.address)
-                before = settled(client.pss_kib)
-                idle.setdefault(kind, []).append(before)
+                before = settled(client.private_kib)  # PSS also moves when others come and go
+                private.setdefault(kind, []).append(before)
+                idle.setdefault(kind, []).append(client.pss_kib())
                 if kind in ("holdfast", "ssh"):
-                    with_channels = pss_with_channels(world, client, channels)
+                    with_channels = memory_with_channels(world, client, channels)
                     channel.setdefault(kind, []).append((with_channels - before) / channels)
-    medians = {kind: median(values) for kind, values in idle.items()}
-    yield Line("memory (PSS), idle", "KiB", medians, [Limit("ssh", most=1)])
-    medians = {kind: median(values) for kind, values in channel.items()}
-    yield Line(f"  each of {channels} idle channels", "KiB", medians, [Limit(None, most=8)])
+    yield Line.of_rounds("memory (PSS), idle", "KiB", idle, [Limit("ssh", most=1)])
+    yield Line.of_rounds("  of it private", "KiB", private)
+    yield Line.of_rounds(f"  each of {channels} idle channels", "KiB", channel, [Limit(None, most=8)])
 
 
-def pss_with_channels(world, client, channels):
+def memory_with_channels(world, client, channels):
     words = ["--hold", "--total", str(channels), "--ramp", str(RAMP), client.address]
     holder = world.near_tool("hf_rate", *words, stdin=subprocess.PIPE)
     holder.out.wait_for(r'"failed": 0,', 120)
-    value = settled(client.pss_kib)
+    value = settled(client.private_kib)
     holder.stdin.close()
     holder.wait(30)
     return value
@@ -73,8 +73,7 @@ def wakeups(world, options):
             time.sleep(seconds)  # this is what is measured
             for client in clients:
                 found.setdefault(client.kind, []).append(client.sleeps() - before[client.kind])
-    values = {kind: median(counts) for kind, counts in found.items()}
-    yield Line(f"wake-ups in {seconds} s, idle", "", values, [Limit(None, most=2)])
+    yield Line.of_rounds(f"wake-ups in {seconds} s, idle", "", found, [Limit(None, most=2)])
 
 
 def recovery(world, options):
@@ -85,8 +84,7 @@ def recovery(world, options):
             with Clients(world, [kind], [(flag, world.echo)], words) as clients:
                 for client in clients:
                     found.setdefault(kind, []).append(1000 * seconds_until_back(world, client))
-        values = {kind: median(times) for kind, times in found.items()}
-        yield Line(f"recovery, sshd's session killed, {flag}", "ms", values, [Limit("autossh", most=1)])
+        yield Line.of_rounds(f"recovery, sshd's session killed, {flag}", "ms", found, [Limit("autossh", most=1)])
 
 
 def seconds_until_back(world, client: Client):

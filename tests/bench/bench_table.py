@@ -1,5 +1,6 @@
 """Lines of the suite's table: what was measured, the limits that the project sets, and whether they held."""
 
+import statistics
 from dataclasses import dataclass, field
 
 PROGRAMS = ("holdfast", "ssh", "autossh", "plink", "tcp")
@@ -18,24 +19,34 @@ class Limit:
         return f"{sign} {bound:.2f}x {self.of}" if self.of else f"{sign} {bound:g}"
 
     def held(self, values, slack=1.0):
-        """True or False; None when one of the two values is missing. slack: how many times further the limit lies."""
-        ours, theirs = values.get("holdfast"), values.get(self.of) if self.of else 1.0
-        if ours is None or theirs is None:
+        """True or False; None when one of the two values is missing. A ratio counts as it is printed, with two digits:
+        1.00 is not below 1. slack: how many times further the limit lies."""
+        ours, theirs = values.get("holdfast"), values.get(self.of) if self.of else None
+        if ours is None or (self.of and not theirs):
             return None
+        measured = round(ours / theirs, 2) if theirs else ours
         if self.least is not None:
-            return ours >= self.least * theirs / slack
-        return ours <= self.most * theirs * slack
+            return measured >= round(self.least / slack, 2)
+        return measured <= self.most * slack
 
 
 @dataclass
 class Line:
-    """`values`: {program: number or None}. `tail`: it tells of rare events, which a quick run cannot judge."""
+    """`values`: {program: number or None}. `tail`: it tells of rare events, which a quick run cannot judge. `rounds`:
+    {program: [what each round gave]}, for who wants to see the spread."""
 
     name: str
     unit: str
     values: dict
     limits: list = field(default_factory=list)
     tail: bool = False
+    rounds: dict = field(default_factory=dict)
+
+    @classmethod
+    def of_rounds(cls, name, unit, rounds, limits=(), tail=False):
+        """The medians of {program: [numbers]}."""
+        values = {kind: statistics.median(numbers) for kind, numbers in rounds.items()}
+        return cls(name, unit, values, list(limits), tail, rounds)
 
     def against(self):
         """The program that the ratio is taken to."""
@@ -55,7 +66,8 @@ class Line:
     def as_json(self, options):
         limits = [{"limit": limit.text(options.slack), "held": held} for limit, held in self.verdicts(options)]
         values = {name: value for name, value in self.values.items() if value is not None}
-        return {"name": self.name, "unit": self.unit, **values, "ratio": self.ratio(), "limits": limits}
+        named = {"name": self.name, "unit": self.unit, "values": values, "ratio": self.ratio()}
+        return {**named, "limits": limits, "rounds": self.rounds}
 
 
 def number(value):
@@ -71,5 +83,9 @@ def heading():
 def row(line, options):
     cells = "".join(f"{number(line.values.get(name)):>9}" for name in PROGRAMS)
     words = {True: "held", False: "NOT HELD", None: "not judged"}
-    limits = ", ".join(f"{limit.text(options.slack)} {words[held]}" for limit, held in line.verdicts(options))
+    limits = ", ".join(
+        f"{limit.text(options.slack)} {words[held]}"
+        + (f" ({number(line.ratio(limit.of))})" if limit.of not in (None, line.against()) else "")
+        for limit, held in line.verdicts(options)
+    )
     return f"{line.name:<44}{line.unit:<9}{cells}{number(line.ratio()):>8}  {limits}".rstrip()

@@ -6,6 +6,7 @@ import pytest
 from conftest import LOCAL, REMOTE
 from harness import clients
 from harness.netns import Wire
+from harness.tools import SinkSource, assert_all_right, blast
 
 MIB = 1 << 20
 
@@ -23,6 +24,20 @@ def carries(world, size):
     with world.far.entered():
         assert clients.exchange(REMOTE, data := clients.pattern(size, seed=2), timeout=60) == data
     assert world.sshd.session_pids() == sessions, "the tunnel fell over on the way"
+
+
+def test_the_wire_itself(hosts, tool):
+    """What the others rely on: large frames arrive whole, and nothing arrives before its time, nor much after it."""
+    near, far = hosts
+    wire = Wire(near, far, tool, mtu=9000)
+    wire.set("delay", "both", 25)
+    sink = SinkSource(tool, prefix=far.prefix, host=Wire.FAR)
+    assert_all_right(*blast(tool, sink.address, "--bytes", "8M", prefix=near.prefix))
+    echo = tool("hf_echo", "--listen", f"{Wire.FAR}:0", prefix=far.prefix)
+    port = echo.out.wait_for(r"^listening (\d+)$", 10)[0].group(1)
+    ping = tool("hf_ping", "--count", "20", "--bytes", "8000", f"{Wire.FAR}:{port}", prefix=near.prefix)
+    assert ping.wait(30) == 0, ping.err.text()
+    assert 50_000 <= json.loads(ping.out.text())["p50_us"] < 75_000
 
 
 def test_long_wire(world):

@@ -43,6 +43,10 @@ class Namespace:
     def nft(self, script):
         run(*self.prefix, "nft", "-f", "-", stdin=script)
 
+    def sysctl(self, name, value):
+        """Sets one that each namespace has of its own, such as net.ipv4.tcp_rmem."""
+        run(*self.prefix, "sysctl", "-q", "-w", f"{name}={value}")
+
     @contextlib.contextmanager
     def entered(self):
         with open("/proc/thread-self/ns/net", "rb") as home, open(f"/run/netns/{self.name}", "rb") as there:
@@ -86,12 +90,12 @@ class Link:
 class Wire(Link):
     """A link made of hf_relay_tun: with a delay, a rate, losses; see its usage text. `ab` leads to the far end."""
 
-    def __init__(self, near, far, tool):
+    def __init__(self, near, far, tool, mtu=1500):
         self._relay = tool("hf_relay_tun", near.name, far.name, stdin=subprocess.PIPE)
         self._relay.out.wait_for("^ready$", 10)
         for namespace, address, other in ((near, self.NEAR, self.FAR), (far, self.FAR, self.NEAR)):
             namespace.ip("addr", "add", address, "peer", other, "dev", "wire")
-            namespace.ip("link", "set", "wire", "up")
+            namespace.ip("link", "set", "wire", "up", "mtu", mtu, "txqueuelen", 2000)
 
     def set(self, *words):
         """One command, such as set("delay", "both", 50); returns its answer."""
