@@ -109,6 +109,13 @@ def test_random_calls(sshd):
     assert sshd.pump(GCM[1], "-", "send", 16 * MIB)["random"] < 16
 
 
+@pytest.mark.parametrize("cipher", [*GCM, CHACHA])
+def test_bytes_copied(sshd, cipher):
+    """What comes is copied twice, out of ssh_pump's buffer and to the reader of the channel, and not in between."""
+    done = sshd.pump(cipher, "-", "receive", 16 * MIB)
+    assert done["copied"] / done["received"] < 2.6
+
+
 @pytest.mark.parametrize("cipher,mac", ALL)
 def test_echo(sshd, cipher, mac):
     assert sshd.pump(cipher, mac, "echo", 2 * MIB + 1)["equal"] == 1
@@ -122,8 +129,8 @@ def test_echo_while_the_peer_rekeys(rekeying_sshd, cipher, mac):
 @pytest.mark.parametrize("spoil", [1, 3, 4, 5, 20, 3000, 40000, 70001])
 @pytest.mark.parametrize("cipher,mac", [*FEW, ("aes256-ctr", MACS[2])])
 def test_spoilt_packet_ends_the_session(sshd, cipher, mac, spoil):
-    """One bit that was changed on the way, in a length field (the first four), at the start or the end of a packet or in
-    its midst, ends the session, at once and in order: it neither hangs nor takes the whole program down."""
+    """One bit that was changed on the way, in a length field (the first four), at the start or the end of a packet or
+    in its midst, ends the session, at once and in order: it neither hangs nor takes the whole program down."""
     done = sshd.run_pump(cipher, mac, "receive", 32 * MIB, 0, spoil, timeout_s=30)
     assert done.returncode == 3, done.stdout + done.stderr
 

@@ -10,9 +10,9 @@
 // SPOIL one bit of the byte of that number (the first is 1) that comes after the command has started is turned over, as
 //       somebody on the way could. 0 (the default): none.
 // Standard output, one line: sent, received, equal (echo: what came back is what went), evp (calls of EVP_Cipher for
-// data), made (contexts made and algorithms fetched), random (calls of RAND_bytes), cpu_ms (user + system), wall_ms;
-// all from the command's start. Exit code 0 when all of it arrived, 3 when libssh2 ended the session. CMakeLists.txt
-// has the list of functions that are wrapped for this.
+// data), made (contexts made and algorithms fetched), random (calls of RAND_bytes), copied (bytes that memcpy and
+// memmove moved), cpu_ms (user + system), wall_ms; all from the command's start. Exit code 0 when all of it arrived, 3
+// when libssh2 ended the session. CMakeLists.txt has the list of functions that are wrapped for this.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +50,7 @@ struct wire {
     struct buffer out;
 };
 
-static uint64_t evp_calls, made_count, random_calls;
+static uint64_t evp_calls, made_count, random_calls, copied_bytes;
 
 int __real_EVP_Cipher(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in, unsigned int len);
 int __wrap_EVP_Cipher(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in, unsigned int len);
@@ -77,6 +77,23 @@ COUNTED(made_count, EVP_MAC *, EVP_MAC_fetch, (OSSL_LIB_CTX * lib, const char *a
         (lib, algorithm, properties))
 COUNTED(made_count, EVP_CIPHER *, EVP_CIPHER_fetch, (OSSL_LIB_CTX * lib, const char *algorithm, const char *properties),
         (lib, algorithm, properties))
+void *__real_memcpy(void *to, const void *from, size_t len);
+void *__wrap_memcpy(void *to, const void *from, size_t len);
+void *__real_memmove(void *to, const void *from, size_t len);
+void *__wrap_memmove(void *to, const void *from, size_t len);
+
+void *__wrap_memcpy(void *to, const void *from, size_t len)
+{
+    copied_bytes += len;
+    return __real_memcpy(to, from, len);
+}
+
+void *__wrap_memmove(void *to, const void *from, size_t len)
+{
+    copied_bytes += len;
+    return __real_memmove(to, from, len);
+}
+
 COUNTED(random_calls, int, RAND_bytes, (unsigned char *to, int len), (to, len))
 
 static void fail(const char *what)
@@ -294,7 +311,7 @@ int main(int argc, char **argv)
     LIBSSH2_SESSION *session = session_open(wire, argv);
     LIBSSH2_CHANNEL *channel = command_start(session, wire, command);
     wire->spoil = argc > 9 ? (size_t)strtoul(argv[9], NULL, 10) : 0;
-    evp_calls = made_count = random_calls = 0;
+    evp_calls = made_count = random_calls = copied_bytes = 0;
     cpu_start = cpu_ms();
     start = now_ms();
     for (;;) {
@@ -338,9 +355,9 @@ int main(int argc, char **argv)
             fail("out of time");
         wire_turn(wire, progress || wire->pause ? 0 : 1000);
     }
-    printf("sent=%llu received=%llu equal=%d evp=%llu made=%llu random=%llu cpu_ms=%lld wall_ms=%lld\n",
+    printf("sent=%llu received=%llu equal=%d evp=%llu made=%llu random=%llu copied=%llu cpu_ms=%lld wall_ms=%lld\n",
            (unsigned long long)sent, (unsigned long long)received, equal, (unsigned long long)evp_calls,
-           (unsigned long long)made_count, (unsigned long long)random_calls, (long long)(cpu_ms() - cpu_start),
-           (long long)(now_ms() - start));
+           (unsigned long long)made_count, (unsigned long long)random_calls, (unsigned long long)copied_bytes,
+           (long long)(cpu_ms() - cpu_start), (long long)(now_ms() - start));
     return equal && sent == to_send && received == to_receive ? 0 : 1;
 }
