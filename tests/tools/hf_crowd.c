@@ -15,7 +15,7 @@
 #include "hf_stream.h"
 
 static const char usage[] =
-    "usage: hf_crowd serve [--listen HOST] [--ports N] [--flood | --deaf]\n"
+    "usage: hf_crowd serve [--listen HOST] [--ports N] [--greet] [--flood | --deaf]\n"
     "         listens on N ports (default 1) and prints `listening PORT...`. A connection asks with 16 bytes, a number "
     "of\n"
     "         its own and how much it wants back, and gets the server's number (its place among the ports), the "
@@ -23,6 +23,7 @@ static const char usage[] =
     "         and a stream that both make up, then the end.\n"
     "         --flood: the question is not awaited, and an endless stream sent; --deaf: says one byte, and never "
     "reads\n"
+    "         --greet: every connection is sent one byte at once\n"
     "       hf_crowd visit [options] HOST:PORT...\n"
     "         --total N    connections in all, to the addresses in turn (default: one each)\n"
     "         --at-once N  how many are open at any time (default 1)\n"
@@ -56,7 +57,7 @@ static size_t count;
 struct settings {
     const char *host;
     uint64_t ports, total, at_once, bytes, timeout_s;
-    bool flood, deaf, first_byte;
+    bool greet, flood, deaf, first_byte;
     char **addresses;
     size_t address_count;
 };
@@ -106,7 +107,7 @@ static void accept_all(size_t listener, const struct settings *settings)
 
     while ((fd = accept(fds[listener].fd, NULL, NULL)) >= 0) {
         hf_nonblocking(fd);
-        if (kind == DEAF && send(fd, "!", 1, MSG_NOSIGNAL) != 1)
+        if (settings->greet && send(fd, "!", 1, MSG_NOSIGNAL) != 1)
             hf_die("a fresh socket takes no byte");
         add(fd, kind, kind == FLOODS ? POLLOUT : kind == DEAF ? 0 : POLLIN)->server = members[listener].server;
     }
@@ -324,9 +325,9 @@ static int hold(const struct settings *settings)
 static struct settings parse_arguments(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"listen", 1, NULL, 'l'},     {"ports", 1, NULL, 'p'}, {"flood", 0, NULL, 'f'},   {"deaf", 0, NULL, 'd'},
-        {"total", 1, NULL, 'n'},      {"bytes", 1, NULL, 'b'}, {"at-once", 1, NULL, 'a'}, {"timeout", 1, NULL, 't'},
-        {"first-byte", 0, NULL, 'y'}, {"help", 0, NULL, 'h'},  {NULL, 0, NULL, 0},
+        {"listen", 1, NULL, 'l'},  {"ports", 1, NULL, 'p'},      {"flood", 0, NULL, 'f'}, {"deaf", 0, NULL, 'd'},
+        {"greet", 0, NULL, 'g'},   {"total", 1, NULL, 'n'},      {"bytes", 1, NULL, 'b'}, {"at-once", 1, NULL, 'a'},
+        {"timeout", 1, NULL, 't'}, {"first-byte", 0, NULL, 'y'}, {"help", 0, NULL, 'h'},  {NULL, 0, NULL, 0},
     };
     struct settings settings = {
         .host = "127.0.0.1", .ports = 1, .at_once = 1, .bytes = 4096, .timeout_s = 120, .total = 0};
@@ -337,6 +338,7 @@ static struct settings parse_arguments(int argc, char **argv)
         case 'l': settings.host = optarg; break;
         case 'p': settings.ports = hf_number(optarg); break;
         case 'f': settings.flood = true; break;
+        case 'g': settings.greet = true; break;
         case 'd': settings.deaf = true; break;
         case 'n': settings.total = hf_number(optarg); break;
         case 'b': settings.bytes = hf_size(optarg); break;
