@@ -42,7 +42,7 @@ void rekey_step(struct session *session)
     }
     if (session->was_rekeying && !rekeying) {
         session->rekeys++;
-        log_debug(session->log_name, "keys changed, for time %llu", (unsigned long long)session->rekeys);
+        log_debug(session->log_name, "keys changed, %llu times by now", (unsigned long long)session->rekeys);
         rekey_done(session);
     }
     if (!rekeying &&

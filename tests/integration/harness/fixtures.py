@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 
@@ -163,3 +164,14 @@ def open_forward(holdfast, sshd):
         return port
 
     return start
+
+
+@pytest.fixture
+def many_descriptors():
+    """Room for two thousand connections in each program that a test starts: here, in the sshd, in client and target."""
+    needed = 4096
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert hard == resource.RLIM_INFINITY or hard >= needed, f"this test needs {needed} descriptors (ulimit -Hn)"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

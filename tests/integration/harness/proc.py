@@ -71,6 +71,11 @@ def memory_kib_of(pid):
     return int(re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
 
 
+def pss_kib_of(pid):
+    """Memory that is its own, and its share of what it has in common with others."""
+    return int(re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M).group(1))
+
+
 def cpu_seconds_of(pid):
     """User and system time a process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()

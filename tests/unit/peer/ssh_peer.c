@@ -65,9 +65,9 @@ static void crypt_packet(struct peer_cipher *cipher, bool encrypt, const uint8_t
 
 /* ---- sending ---- */
 
-static void send_packet(struct ssh_peer *peer, const struct wire_writer *payload)
+void ssh_peer_send(struct ssh_peer *peer, const struct wire_writer *payload)
 {
-    uint8_t packet[2048] = {0};
+    static uint8_t packet[40000];
     size_t clear = peer->write.on ? 0 : 4; /* the length belongs to the padded part, unless a cipher leaves it out */
     size_t padding = BLOCK_BYTES - (clear + 1 + payload->len) % BLOCK_BYTES;
     padding += padding < 4 ? BLOCK_BYTES : 0;
@@ -75,6 +75,7 @@ static void send_packet(struct ssh_peer *peer, const struct wire_writer *payload
     assert_true(!payload->failed && 4 + len + TAG_BYTES <= sizeof packet);
     wire_store_u32(packet, (uint32_t)len);
     packet[4] = (uint8_t)padding;
+    memset(packet + 5 + payload->len, 0, padding);
     memcpy(packet + 5, payload->data, payload->len);
     if (peer->write.on) {
         crypt_packet(&peer->write, true, packet, packet + 4, (int)len, packet + 4 + len);
@@ -86,17 +87,47 @@ static void send_packet(struct ssh_peer *peer, const struct wire_writer *payload
 static void send_byte(struct ssh_peer *peer, uint8_t type)
 {
     struct wire_writer payload = {.data = &type, .len = 1, .cap_bytes = 1};
-    send_packet(peer, &payload);
+    ssh_peer_send(peer, &payload);
 }
 
-static void flush(struct ssh_peer *peer)
+static void on_written(uv_write_t *req, int status)
 {
+    struct ssh_peer *peer = req->data;
+    free(peer->writing);
+    peer->writing = NULL;
+    if (status == 0) {
+        ssh_peer_flush(peer);
+    }
+}
+
+/* What the system does not take at once goes with one write request, and the rest waits for that. */
+void ssh_peer_flush(struct ssh_peer *peer)
+{
+    if (peer->writing != NULL) {
+        return;
+    }
     if (peer->socket != NULL && peer->out.len > 0) {
         uv_buf_t buf = uv_buf_init((char *)peer->out.data, (unsigned)peer->out.len);
         int sent = uv_try_write((uv_stream_t *)peer->socket, &buf, 1);
-        assert_true(sent < 0 || (size_t)sent == peer->out.len); /* below zero: the client is going */
+        size_t done = sent > 0 ? (size_t)sent : 0;
+        if (done < peer->out.len && (sent >= 0 || sent == UV_EAGAIN)) { /* any other: the client is going */
+            peer->writing = malloc(peer->out.len - done);
+            assert_non_null(peer->writing);
+            memcpy(peer->writing, peer->out.data + done, peer->out.len - done);
+            buf = uv_buf_init((char *)peer->writing, (unsigned)(peer->out.len - done));
+            peer->write_req.data = peer;
+            assert_int_equal(uv_write(&peer->write_req, (uv_stream_t *)peer->socket, &buf, 1, on_written), 0);
+        }
     }
     peer->out.len = 0;
+    if (peer->writing == NULL && peer->on_sent != NULL) {
+        peer->on_sent(peer);
+    }
+}
+
+size_t ssh_peer_unsent(const struct ssh_peer *peer)
+{
+    return peer->out.len;
 }
 
 void ssh_peer_ignore(struct ssh_peer *peer)
@@ -105,9 +136,9 @@ void ssh_peer_ignore(struct ssh_peer *peer)
     wire_writer_init(&payload);
     wire_write_u8(&payload, MSG_IGNORE);
     write_text(&payload, "still here");
-    send_packet(peer, &payload);
+    ssh_peer_send(peer, &payload);
     wire_writer_deinit(&payload);
-    flush(peer);
+    ssh_peer_flush(peer);
 }
 
 /* ---- key exchange (RFC 4253 section 7, RFC 8731) ---- */
@@ -135,14 +166,14 @@ static void send_kexinit(struct ssh_peer *peer)
     }
     wire_write_u8(out, 0);
     wire_write_u32(out, 0);
-    send_packet(peer, out);
+    ssh_peer_send(peer, out);
     peer->kexinit_sent = true;
 }
 
 void ssh_peer_rekey(struct ssh_peer *peer)
 {
     send_kexinit(peer);
-    flush(peer);
+    ssh_peer_flush(peer);
 }
 
 static void sha256(const struct wire_writer *data, uint8_t *out)
@@ -250,7 +281,7 @@ static void on_ecdh_init(struct ssh_peer *peer, struct wire_reader *reader)
     wire_write_string(&reply, key.data, key.len);
     wire_write_string(&reply, ours, sizeof ours);
     write_signature(host_key, hash, &reply);
-    send_packet(peer, &reply);
+    ssh_peer_send(peer, &reply);
     send_byte(peer, MSG_NEWKEYS);
     peer->write = peer->next_write;
     wire_writer_deinit(&secret), wire_writer_deinit(&key), wire_writer_deinit(&text), wire_writer_deinit(&reply);
@@ -303,7 +334,7 @@ static void on_payload(struct ssh_peer *peer, const uint8_t *data, size_t len)
         wire_writer_init(&reply);
         wire_write_u8(&reply, MSG_SERVICE_ACCEPT);
         write_text(&reply, "ssh-userauth");
-        send_packet(peer, &reply);
+        ssh_peer_send(peer, &reply);
         wire_writer_deinit(&reply);
         break;
     }
@@ -323,7 +354,11 @@ static void on_payload(struct ssh_peer *peer, const uint8_t *data, size_t len)
         break;
     case MSG_DISCONNECT:
     case MSG_IGNORE: break;
-    default: fail_msg("the client sent a packet of type %d", data[0]);
+    default:
+        if (data[0] < MSG_GLOBAL_REQUEST || peer->on_channel == NULL) {
+            fail_msg("the client sent a packet of type %d", data[0]);
+        }
+        peer->on_channel(peer, data, len);
     }
 }
 
@@ -372,7 +407,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         memmove(peer->in.data, peer->in.data + peer->taken, peer->in.len - peer->taken);
         peer->in.len -= peer->taken;
         peer->taken = 0;
-        flush(peer);
+        ssh_peer_flush(peer);
     } else if (nread < 0) {
         hang_up(peer);
     }
@@ -384,7 +419,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-    static char buffer[64 * 1024];
+    static char buffer[256 * 1024];
     (void)handle;
     (void)suggested;
     *buf = uv_buf_init(buffer, sizeof buffer);
@@ -418,7 +453,7 @@ static void on_connection(uv_stream_t *listener, int status)
     wire_write_bytes(&peer->out, greeting, sizeof greeting - 1);
     wire_write_bytes(&peer->out, "\r\n", 2);
     send_kexinit(peer);
-    flush(peer);
+    ssh_peer_flush(peer);
 }
 
 void ssh_peer_start(struct ssh_peer *peer, uv_loop_t *loop)

@@ -1,5 +1,5 @@
-/* A small SSH server for tests, on the test's own loop: it lets everybody in, refuses every request, carries no
- * channels, and does with the keys what a test wants of it. curve25519-sha256, ssh-ed25519 and aes128-gcm only; any
+/* A small SSH server for tests, on the test's own loop: it lets everybody in, refuses every request, leaves channels to
+ * the test, and does with the keys what a test wants of it. curve25519-sha256, ssh-ed25519 and aes128-gcm only; any
  * surprise fails the test. */
 #ifndef HOLDFAST_TESTS_SSH_PEER_H
 #define HOLDFAST_TESTS_SSH_PEER_H
@@ -33,6 +33,9 @@ struct ssh_peer {
     int shows_again;               /* and show this host key */
     bool rekeys_before_letting_in; /* shows the second host key after the wish to be let in, and answers that then */
     void (*on_let_in)(struct ssh_peer *peer); /* the client's authentication has succeeded */
+    /* A packet of a channel (RFC 4254), from its number on; NULL: there should be none. */
+    void (*on_channel)(struct ssh_peer *peer, const uint8_t *packet, size_t len);
+    void (*on_sent)(struct ssh_peer *peer); /* all that was to be sent has left; may be NULL */
 
     /* what it may look at */
     int exchanges; /* that have ended, the first included */
@@ -40,7 +43,9 @@ struct ssh_peer {
 
     /* its own */
     struct wire_writer in, out; /* raw bytes that came; that leave at the end of the turn */
-    size_t taken;               /* of `in` */
+    uv_write_t write_req;
+    uint8_t *writing; /* heap: what the system did not take at once */
+    size_t taken;     /* of `in` */
     bool greeted, kexinit_sent;
     struct wire_writer client_version, client_kexinit, our_kexinit;
     uint8_t session_id[32];
@@ -51,6 +56,11 @@ struct ssh_peer {
 void ssh_peer_start(struct ssh_peer *peer, uv_loop_t *loop);
 /* Ends the connection, and the listener. Run the loop once more after it. */
 void ssh_peer_stop(struct ssh_peer *peer);
+/* Sends a packet; it leaves with ssh_peer_flush, or when the next input has been handled. */
+void ssh_peer_send(struct ssh_peer *peer, const struct wire_writer *packet);
+void ssh_peer_flush(struct ssh_peer *peer);
+/* Bytes that have not left. */
+size_t ssh_peer_unsent(const struct ssh_peer *peer);
 /* Begins a key exchange. */
 void ssh_peer_rekey(struct ssh_peer *peer);
 /* Says something that means nothing: a sign of life. */

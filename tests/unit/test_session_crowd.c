@@ -1,0 +1,363 @@
+/* One channel that works among two thousand that do not: what it costs must not depend on those. The peer is one of our
+ * own, since an sshd looks at each of its channels in every turn, and would be all that was measured. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "peer/ssh_peer.h"
+#include "relay/stream.h"
+#include "session/session.h"
+
+enum {
+    IDLE = 2000,
+    ROUNDS = 7,
+    BYTES = 32 * 1024 * 1024, /* each way, each round */
+    BLOCK = 32 * 1024,
+    PEER_WINDOW = 4 * 1024 * 1024,
+    PEER_UNSENT_MAX = 256 * 1024,
+    MSG_OPEN = 90,
+    MSG_CONFIRMATION = 91,
+    MSG_ADJUST = 93,
+    MSG_DATA = 94,
+    MSG_EOF = 96,
+    MSG_CLOSE = 97
+};
+
+/* Slower by no more than this: the goal is a tenth, and a machine with other things to do has its share. */
+static const double LIMIT = 1.25;
+
+struct line {
+    struct stream *stream;
+    bool busy, open;
+    size_t sent, received;
+};
+
+static struct {
+    uv_loop_t loop;
+    struct ssh_peer peer;
+    struct host_spec spec;
+    struct session *session;
+    bool ready, closed;
+    char message[600];
+    struct line lines[IDLE + 1]; /* the last one is the busy one */
+    size_t open;
+
+    /* the peer's side of the busy channel */
+    uint32_t busy_id, busy_window;
+    size_t busy_left, taken, adjust;
+} net;
+
+static uint8_t zeros[BLOCK];
+
+/* ---- the peer ---- */
+
+static void peer_sends(uint8_t type, uint32_t id, uint32_t number)
+{
+    struct wire_writer packet;
+    wire_writer_init(&packet);
+    wire_write_u8(&packet, type);
+    wire_write_u32(&packet, id);
+    if (type == MSG_CONFIRMATION) {
+        wire_write_u32(&packet, id); /* the peer calls a channel as we do */
+        wire_write_u32(&packet, PEER_WINDOW);
+        wire_write_u32(&packet, BLOCK);
+    } else if (type == MSG_ADJUST) {
+        wire_write_u32(&packet, number);
+    } else if (type == MSG_DATA) {
+        wire_write_string(&packet, zeros, number);
+    }
+    ssh_peer_send(&net.peer, &packet);
+    wire_writer_deinit(&packet);
+}
+
+static void peer_pushes(struct ssh_peer *peer)
+{
+    while (net.busy_left > 0 && net.busy_window >= BLOCK && ssh_peer_unsent(peer) < PEER_UNSENT_MAX) {
+        peer_sends(MSG_DATA, net.busy_id, BLOCK);
+        net.busy_window -= BLOCK;
+        net.busy_left -= BLOCK;
+    }
+}
+
+static void on_peer_sent(struct ssh_peer *peer)
+{
+    if (net.busy_left > 0 && net.busy_window >= BLOCK) {
+        peer_pushes(peer);
+        ssh_peer_flush(peer);
+    }
+}
+
+static void on_peer_open(struct wire_reader *reader)
+{
+    (void)wire_read_string(reader);
+    uint32_t id = wire_read_u32(reader), window = wire_read_u32(reader);
+    (void)wire_read_u32(reader);
+    peer_sends(MSG_CONFIRMATION, id, 0);
+    if (wire_slice_is(wire_read_string(reader), "busy")) {
+        net.busy_id = id;
+        net.busy_window = window;
+        net.busy_left = BYTES;
+        net.taken = net.adjust = 0;
+    }
+}
+
+static void on_peer_channel(struct ssh_peer *peer, const uint8_t *packet, size_t len)
+{
+    struct wire_reader reader;
+    wire_reader_init(&reader, packet, len);
+    uint8_t type = wire_read_u8(&reader);
+    if (type == MSG_OPEN) {
+        on_peer_open(&reader);
+        return;
+    }
+    uint32_t id = wire_read_u32(&reader);
+    switch (type) {
+    case MSG_ADJUST: net.busy_window += id == net.busy_id ? wire_read_u32(&reader) : 0; break;
+    case MSG_DATA: {
+        size_t got = wire_read_string(&reader).len;
+        net.taken += got;
+        net.adjust += got;
+        if (net.adjust >= PEER_WINDOW / 2) {
+            peer_sends(MSG_ADJUST, id, (uint32_t)net.adjust);
+            net.adjust = 0;
+        }
+        break;
+    }
+    case MSG_CLOSE: peer_sends(MSG_CLOSE, id, 0); break;
+    case MSG_EOF: break;
+    default: fail_msg("the client sent a packet of type %d", type);
+    }
+    peer_pushes(peer);
+}
+
+/* ---- our side ---- */
+
+static void push(struct line *line)
+{
+    size_t taken = 1;
+    while (line->busy && line->sent < BYTES && taken > 0) {
+        uv_buf_t buf = uv_buf_init((char *)zeros, BLOCK - line->sent % BLOCK);
+        taken = line->stream->ops->write(line->stream, &buf, 1);
+        line->sent += taken;
+    }
+}
+
+static size_t line_input(void *arg, const uv_buf_t *bufs, unsigned count)
+{
+    struct line *line = arg;
+    size_t total = 0;
+    for (unsigned i = 0; i < count; i++) {
+        total += bufs[i].len;
+    }
+    line->received += total;
+    return total;
+}
+
+static void line_writable(void *arg)
+{
+    push(arg);
+}
+
+static void line_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static void line_failed(void *arg, const struct err_info *why)
+{
+    (void)arg;
+    fail_msg("a channel failed: %s", why->message);
+}
+
+static void line_closed(void *arg)
+{
+    ((struct line *)arg)->open = false;
+    net.open--;
+}
+
+static const struct stream_events line_events = {.on_input = line_input,
+                                                 .on_input_end = line_nothing,
+                                                 .on_writable = line_writable,
+                                                 .on_output_end = line_nothing,
+                                                 .on_failed = line_failed,
+                                                 .on_closed = line_closed};
+
+static void on_open(void *arg, struct channel *channel, enum err result, const struct err_info *why)
+{
+    struct line *line = arg;
+    if (result != OK) {
+        fail_msg("no channel: %s", why->message);
+    }
+    line->open = true;
+    net.open++;
+    line->stream = channel_stream(channel);
+    line->stream->events = &line_events;
+    line->stream->owner = line;
+    line->stream->ops->resume(line->stream);
+    push(line);
+}
+
+static void run_until(bool (*done)(void))
+{
+    uint64_t begun = uv_hrtime();
+    while (!done()) {
+        assert_true(uv_hrtime() - begun < 60ULL * 1000000000ULL);
+        assert_false(net.closed);
+        (void)uv_run(&net.loop, UV_RUN_ONCE);
+    }
+}
+
+static bool is_ready(void)
+{
+    return net.ready;
+}
+
+static bool idle_are_open(void)
+{
+    return net.open == IDLE;
+}
+
+static bool all_are_closed(void)
+{
+    return net.open == 0;
+}
+
+static bool transfer_is_done(void)
+{
+    const struct line *busy = &net.lines[IDLE];
+    return busy->sent == BYTES && busy->received == BYTES && net.taken == BYTES;
+}
+
+static double cpu_seconds(void)
+{
+    uv_rusage_t usage;
+    assert_int_equal(uv_getrusage(&usage), 0);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void open_line(size_t number, const char *host)
+{
+    net.lines[number] = (struct line){.busy = number == IDLE};
+    assert_non_null(session_open_tcp(net.session, host, 1, "127.0.0.1", 1, on_open, &net.lines[number]));
+}
+
+static void close_line(size_t number)
+{
+    net.lines[number].stream->ops->close(net.lines[number].stream);
+}
+
+/* The CPU time of both ends for one transfer on a channel of its own. */
+static double transfer(void)
+{
+    double begun = cpu_seconds();
+    open_line(IDLE, "busy");
+    run_until(transfer_is_done);
+    double seconds = cpu_seconds() - begun;
+    close_line(IDLE);
+    return seconds;
+}
+
+static double transfer_among_idle(void)
+{
+    for (size_t i = 0; i < IDLE; i++) {
+        open_line(i, "idle");
+    }
+    run_until(idle_are_open);
+    double seconds = transfer();
+    for (size_t i = 0; i < IDLE; i++) {
+        close_line(i);
+    }
+    return seconds;
+}
+
+/* ---- the session ---- */
+
+static void on_phase(void *arg, enum session_phase phase)
+{
+    (void)arg;
+    net.ready = net.ready || phase == SESSION_READY;
+}
+
+static void on_closed(void *arg, const struct err_info *why)
+{
+    (void)arg;
+    net.closed = true;
+    (void)snprintf(net.message, sizeof net.message, "%s", why->message);
+    session_free(net.session);
+}
+
+static void nothing(struct ssh_peer *peer)
+{
+    (void)peer;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&net, 0, sizeof net);
+    (void)log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    assert_int_equal(uv_loop_init(&net.loop), 0);
+    ssh_peer_start(&net.peer, &net.loop);
+    net.peer.on_let_in = nothing;
+    net.peer.on_channel = on_peer_channel;
+    net.peer.on_sent = on_peer_sent;
+    host_spec_init(&net.spec);
+    net.spec.port = net.peer.port;
+    net.spec.user = strdup("me");
+    net.spec.batch_mode = net.spec.identities_only = true;
+    net.spec.strict_host_key_checking = HOST_KEY_NO;
+    return string_list_add(&net.spec.hostnames, "127.0.0.1") == OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    ssh_peer_stop(&net.peer);
+    (void)uv_run(&net.loop, UV_RUN_DEFAULT);
+    host_spec_deinit(&net.spec);
+    return uv_loop_close(&net.loop);
+}
+
+static void idle_channels_cost_a_busy_one_nothing(void **state)
+{
+    const struct session_events events = {.on_phase = on_phase, .on_closed = on_closed};
+    double alone = 1e9, among = 1e9;
+    (void)state;
+    net.session = session_new(&net.loop, &net.spec, false, "test", &events);
+    assert_non_null(net.session);
+    session_start(net.session);
+    run_until(is_ready);
+    (void)transfer(); /* warm */
+    for (int round = 0; round < ROUNDS; round++) {
+        run_until(all_are_closed);
+        double seconds = transfer();
+        alone = seconds < alone ? seconds : alone;
+        run_until(all_are_closed);
+        seconds = transfer_among_idle();
+        among = seconds < among ? seconds : among;
+    }
+    print_message("best of %d: alone %.4f s of CPU, among %d idle ones %.4f s: %.3f times\n", ROUNDS, alone, IDLE,
+                  among, among / alone);
+    assert_true(among <= LIMIT * alone);
+    run_until(all_are_closed);
+    session_stop(net.session, 1000);
+    (void)uv_run(&net.loop, UV_RUN_DEFAULT);
+    assert_true(net.closed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(idle_channels_cost_a_busy_one_nothing, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
