@@ -9,7 +9,9 @@ from harness.proc import cpu_seconds_of, pss_kib_of, wait_until
 from harness.tools import Crowd, SinkSource, assert_all_right, blast, hold
 
 STALLED = 64
-CEILING_MIB = 384 * STALLED / 2000 + 2  # and what a session costs besides
+# docs/engine.md, "Marks": what a window holds goes to a reader of ours, and the first channels have 2 MiB each. A writer of
+# ours that finds no reader over there costs what was read ahead of it and written behind it, and no window.
+WINDOW_KIB, SOCKET_KIB, SESSION_KIB = 2048, 64, 2048
 FLOOD = "8M"  # on each: the system alone takes four
 
 
@@ -48,4 +50,5 @@ def test_readers_that_stall_cost_little(tool, sshd, holdfast, direction, stuck):
     print(f"{direction}, {stuck} stuck: {growth:.1f} MiB for {STALLED} connections, {growth * 1024 / STALLED:.0f} KiB each")
     reports, total = blast(tool, f"127.0.0.1:{port}", "--mode", "both", "--bytes", "64K")
     assert_all_right(reports, total)
-    assert growth < CEILING_MIB
+    ours_stands_still = (direction == "local") == (stuck == "client")
+    assert growth < (STALLED * (SOCKET_KIB + WINDOW_KIB * ours_stands_still) + SESSION_KIB) / 1024
