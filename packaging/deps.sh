@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # deps.sh: everything holdfast is built on.
 #
-#   deps.sh linux|windows [build|test]    install packages, build the libraries that are ours to build
-#   deps.sh refresh linux|windows         look for newer revisions of the sources, then the same
-#   deps.sh prefix linux|windows          print where the libraries are; fails if they are not built
-#   deps.sh packages linux|windows [build|test]   print the Debian packages, one a line
-#   deps.sh licences linux|windows DIR    put the licence texts of the libraries that holdfast links into DIR
+#   deps.sh TARGET [build|test]           install packages, build the libraries that are ours to build
+#   deps.sh refresh TARGET                look for newer revisions of the sources, then the same
+#   deps.sh prefix TARGET                 print where the libraries are; fails if they are not built
+#   deps.sh packages TARGET [build|test]  print the Debian packages, one a line
+#   deps.sh licences TARGET DIR           put the licence texts of the libraries that holdfast links into DIR
+#
+# TARGET is linux, windows (64-bit) or windows-x86 (32-bit).
 #
 # HOLDFAST_CACHE            where everything is kept ($XDG_CACHE_HOME/holdfast or ~/.cache/holdfast)
 # HOLDFAST_LIBSSH2_SOURCE   an unpacked libssh2 1.11.1 to use in place of Debian's source package
@@ -55,21 +57,21 @@ replace_dir() {
 . "$here/deps/packages.sh"
 # shellcheck source=packaging/deps/source.sh
 . "$here/deps/source.sh"
-# shellcheck source=packaging/deps/recipes.sh
-. "$here/deps/recipes.sh"
+# shellcheck source=packaging/deps/wine32.sh
+. "$here/deps/wine32.sh"
 
 # libraries: what is built for $target, in order of building.
 libraries() {
     case $target in
     linux) echo libssh2 ;;
-    windows) echo zlib openssl libssh2 libuv libyaml jansson cmocka ;;
+    windows*) echo zlib openssl libssh2 libuv libyaml jansson cmocka ;;
     esac
 }
 
 # needs NAME: the libraries of ours that it is built on.
 needs() {
     case $target-$1 in
-    windows-libssh2) echo zlib openssl ;;
+    windows-libssh2 | windows-x86-libssh2) echo zlib openssl ;;
     esac
 }
 
@@ -81,7 +83,7 @@ compiler_id() {
         # libssh2 is compiled against these headers.
         pkg-config --modversion libcrypto zlib
         ;;
-    windows) "$mingw-gcc" --version | head -n 1 ;;
+    windows*) "$mingw-gcc" --version | head -n 1 ;;
     esac
 }
 
@@ -104,11 +106,11 @@ key_of() {
     local other file recipe
     recipe=$(declare -f "recipe_$1")
     {
-        printf '%s\n' 2 "$target" "$1" "$target_compiler" "$target_cflags" "$recipe"
+        printf '%s\n' 3 "$target" "$openssl_target" "$1" "$target_compiler" "$target_cflags" "$recipe"
         case $recipe in
         *cmake_build*)
             declare -f cmake_build
-            [ "$target" != windows ] || cat "$here/cmake/mingw-x86_64.cmake"
+            [ -z "$mingw" ] || cat "$here/cmake/mingw.cmake" "$toolchain"
             ;;
         esac
         if [ "$1" = libssh2 ] && [ -n "${HOLDFAST_LIBSSH2_SOURCE:-}" ]; then
@@ -238,11 +240,9 @@ trap 'exit 143' TERM HUP
 know_inputs() {
     case $target in
     linux) command -v cc >/dev/null 2>&1 || die "no C compiler: run deps.sh linux first" ;;
-    windows) command -v "$mingw-gcc" >/dev/null 2>&1 || die "no $mingw-gcc: run deps.sh windows first" ;;
+    windows*) command -v "$mingw-gcc" >/dev/null 2>&1 || die "no $mingw-gcc: run deps.sh $target first" ;;
     esac
     target_compiler=$(compiler_id)
-    target_cflags=$linux_cflags
-    [ "$target" = linux ] || target_cflags=$windows_cflags
     if [ -n "${HOLDFAST_LIBSSH2_SOURCE:-}" ]; then
         [ "$(libssh2_header_version "$HOLDFAST_LIBSSH2_SOURCE")" = "$(lock_field libssh2 4)" ] ||
             die "HOLDFAST_LIBSSH2_SOURCE: $HOLDFAST_LIBSSH2_SOURCE is not an unpacked libssh2 $(lock_field libssh2 4)"
@@ -325,10 +325,12 @@ esac
 target=${1:-linux}
 purpose=${2:-build}
 case $target-$purpose in
-linux-build | linux-test | windows-build | windows-test) ;;
+linux-build | linux-test | windows-build | windows-test | windows-x86-build | windows-x86-test) ;;
 *) usage ;;
 esac
 [ $# -le 2 ] || usage
+# shellcheck source=packaging/deps/recipes.sh
+. "$here/deps/recipes.sh"
 
 case $action in
 packages) packages_for "$target" "$purpose" ;;
@@ -347,5 +349,6 @@ build | refresh)
     know_inputs
     [ "$action" = build ] || refresh_sources
     build_all
+    [ "$target-$purpose" != windows-x86-test ] || fetch_wine32
     ;;
 esac

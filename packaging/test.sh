@@ -2,13 +2,14 @@
 # test.sh [STEP]...: everything that has to be right before a change lands, on Debian, as root or with sudo.
 #
 # Steps, in the order they run when none is named:
-#   deps      install packages, build the libraries for Linux and Windows
+#   deps      install packages, build the libraries for Linux and for 64-bit and 32-bit Windows
 #   style     clang-format, shellcheck
 #   release   gcc, -Werror; unit, integration (a gibibyte each way) and fault tests
 #   asan      AddressSanitizer and UndefinedBehaviorSanitizer; the same tests with smaller transfers
 #   clang     clang, -Werror; unit tests
 #   tidy      clang-tidy over all of our C
-#   windows   the cross build, its zip and installer, and their tests under Wine
+#   windows   the cross build for 64 bits, its zip and installer, and their tests under Wine
+#   windows-x86  the same for 32 bits; of the tests those of the image and the unit tests
 #   demo      packaging/demo.sh in a fresh clone, which must leave no process and no file behind
 # Logs are kept in build/test-logs. The last line says how many checks passed and failed; the exit code is 0 if all did.
 #
@@ -96,6 +97,7 @@ tidy() {
 step_deps() {
     check deps-linux packaging/deps.sh linux test
     check deps-windows packaging/deps.sh windows test
+    check deps-windows-x86 packaging/deps.sh windows-x86 test
 }
 
 step_style() {
@@ -113,6 +115,10 @@ step_clang() { build clang && tests clang -L unit; }
 step_tidy() { check clang-tidy tidy; }
 
 step_windows() { build windows-x64 && check windows-dist packaging/windows/build.sh && tests windows-x64; }
+
+step_windows-x86() {
+    build windows-x86 && check windows-x86-dist packaging/windows/build.sh windows-x86 && tests windows-x86
+}
 
 # What is committed is cloned and run with a TMPDIR of its own, in which nothing may be left.
 demo_in_a_fresh_clone() {
@@ -134,7 +140,7 @@ demo_in_a_fresh_clone() {
 
 step_demo() { check demo demo_in_a_fresh_clone; }
 
-all=(deps style release asan clang tidy windows demo)
+all=(deps style release asan clang tidy windows windows-x86 demo)
 for step in "$@"; do
     case $step in
     -h | --help) usage 0 ;;

@@ -1,7 +1,9 @@
 # The libraries, as targets holdfast::libssh2, ::crypto, ::uv, ::yaml, ::jansson, ::cmocka, wherever they come from:
 # libssh2 (and on Windows all of them) from the prefix that packaging/deps.sh built, the rest from the system.
 set(HOLDFAST_DEPS_TARGET linux)
-if(WIN32)
+if(WIN32 AND CMAKE_SIZEOF_VOID_P EQUAL 4)
+    set(HOLDFAST_DEPS_TARGET windows-x86)
+elseif(WIN32)
     set(HOLDFAST_DEPS_TARGET windows)
 endif()
 

@@ -14,9 +14,12 @@ if(WIN32)
     target_compile_definitions(holdfast_flags INTERFACE _WIN32_WINNT=0x0601 WINVER=0x0601 WIN32_LEAN_AND_MEAN
         UNICODE _UNICODE __USE_MINGW_ANSI_STDIO=1)
     # No time goes into the image, so that the same sources make the same file.
-    target_link_options(holdfast_flags INTERFACE -static -Wl,--dynamicbase -Wl,--nxcompat -Wl,--high-entropy-va
+    target_link_options(holdfast_flags INTERFACE -static -Wl,--dynamicbase -Wl,--nxcompat
         -Wl,--major-os-version,6 -Wl,--minor-os-version,1 -Wl,--major-subsystem-version,6
         -Wl,--minor-subsystem-version,1 -Wl,--no-insert-timestamp)
+    if(CMAKE_SIZEOF_VOID_P EQUAL 8)
+        target_link_options(holdfast_flags INTERFACE -Wl,--high-entropy-va)
+    endif()
 else()
     target_compile_definitions(holdfast_flags INTERFACE _GNU_SOURCE)
     target_compile_options(holdfast_flags INTERFACE -fPIE -fstack-protector-strong)

@@ -15,14 +15,30 @@ packages_for() {
             python3 python3-pytest
         ;;
     windows-build)
-        printf '%s\n' gcc-mingw-w64-x86-64-win32 make perl cmake ninja-build pkg-config \
-            dpkg-dev patch xz-utils bzip2 python3 nsis
+        printf '%s\n' gcc-mingw-w64-x86-64-win32
+        packages_for_cross_builds
+        ;;
+    windows-x86-build)
+        printf '%s\n' gcc-mingw-w64-i686-win32
+        packages_for_cross_builds
         ;;
     windows-test)
         packages_for windows build
-        printf '%s\n' wine wine64 openssh-server openssh-client procps python3 python3-pytest
+        packages_for_wine
+        ;;
+    windows-x86-test)
+        packages_for windows-x86 build
+        packages_for_wine
         ;;
     esac
+}
+
+packages_for_cross_builds() {
+    printf '%s\n' make perl cmake ninja-build pkg-config dpkg-dev patch xz-utils bzip2 python3 nsis
+}
+
+packages_for_wine() {
+    printf '%s\n' wine wine64 openssh-server openssh-client procps python3 python3-pytest
 }
 
 # as_root CMD...: run CMD as root, never asking.

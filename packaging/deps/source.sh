@@ -65,9 +65,11 @@ machine_entries() {
     done
 }
 
-# derived_entries SUITE: deb-src lines for SUITE and its -updates and -security.
+# derived_entries SUITE [ARCHITECTURE]: deb-src lines for SUITE and its -updates and -security, or with an architecture
+# the deb lines of its packages.
 derived_entries() {
-    local own uri suite rest tail
+    local own uri suite rest tail kind=deb-src options=
+    [ -z "${2:-}" ] || kind=deb options="arch=$2 "
     # shellcheck disable=SC1091 # the system's file
     own=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     machine_entries | while read -r uri suite rest; do
@@ -78,15 +80,16 @@ derived_entries() {
         '' | -updates | -security) ;;
         *) continue ;;
         esac
-        printf 'deb-src [signed-by=%s] %s %s main\n' "$debian_keyring" "$uri" "$1$tail"
+        printf '%s [%ssigned-by=%s] %s %s main\n' "$kind" "$options" "$debian_keyring" "$uri" "$1$tail"
     done | sort -u
 }
 
-# private_apt SUITE: make the private root for SUITE and print its apt configuration file.
+# private_apt SUITE [ARCHITECTURE]: make the private root for the sources of SUITE, or for its packages of another
+# architecture, and print its apt configuration file.
 private_apt() {
-    local root=$cache/apt/$1
+    local root=$cache/apt/$1${2:+-$2}
     mkdir -p "$root/lists/partial" "$root/archives/archives/partial" "$root/sources"
-    derived_entries "$1" >"$root/sources/derived.list"
+    derived_entries "$@" >"$root/sources/derived.list"
     [ -s "$root/sources/derived.list" ] ||
         die "no entry of Debian's archive in this machine's apt sources to derive $1 from:" \
             "set HOLDFAST_LIBSSH2_SOURCE to an unpacked libssh2 instead"
@@ -106,6 +109,10 @@ private_apt() {
 	Acquire::AllowInsecureRepositories "false";
 	Acquire::Retries "3";
 	Acquire::http::Timeout "60";
+	CONF
+    [ -z "${2:-}" ] || cat >>"$root/apt.conf" <<-CONF
+	#clear APT::Architectures;
+	APT::Architectures { "$(dpkg --print-architecture)"; "$2"; };
 	CONF
     printf '%s\n' "$root/apt.conf"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""check-imports.py EXE...: will it load on Windows 7 SP1?
+"""check-imports.py EXE...: will it load on Windows 7 SP1 of as many bits?
 
 Fails (exit 1) on every import that win7-exports/ does not list: Windows would refuse to start the program. Fails as well on
 every string that is the name of a function newer than that, in any DLL, unless win7-exports/asked-for.list says why it is
@@ -7,6 +7,7 @@ harmless: it may be asked of GetProcAddress. Newer functions are those that MinG
 win7-exports/ does not. Exit 2 when a file cannot be read.
 """
 
+import re
 import struct
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from pathlib import Path
 from pe import Image, NotAnImage
 
 PLACE = Path(__file__).resolve().parent / "win7-exports"
-MINGW = Path("/usr/x86_64-w64-mingw32/lib")
+MINGW = {64: Path("/usr/x86_64-w64-mingw32/lib"), 32: Path("/usr/i686-w64-mingw32/lib")}
+TARGETS = {64: "windows", 32: "windows-x86"}  # of packaging/deps.sh
 # Where a program asks for functions by name: besides the DLLs that have a list, those of the newer console and
 # network interfaces.
 ALSO_ASKED = ("kernelbase", "winhttp", "bcryptprimitives", "synchronization", "shcore", "ncrypt", "fwpuclnt", "wlanapi")
@@ -24,11 +26,12 @@ class Trouble(Exception):
     """What is needed for the check is not there, or not as it has to be."""
 
 
-def lists():
-    """{DLL: {name: oldest Windows}}"""
+def lists(bits):
+    """{DLL: names} of what Windows 7 of so many bits exports."""
     found = {}
     for file in sorted(PLACE.glob("*.txt")):
-        found[file.stem] = dict(line.split() for line in file.read_text().splitlines())
+        rows = [line.split() for line in file.read_text().splitlines()]
+        found[file.stem] = {row[0] for row in rows if row[2:] in ([], [str(bits)])}
     if not found:
         raise Trouble(f"{PLACE}: no lists")
     return found
@@ -47,9 +50,9 @@ def asked_for():
     return found
 
 
-def library_names(dll):
+def library_names(dll, bits):
     """What MinGW's import library of a DLL offers; empty when there is none."""
-    file = MINGW / f"lib{dll}.a"
+    file = MINGW[bits] / f"lib{dll}.a"
     if not file.exists():
         return set()
     data = file.read_bytes()
@@ -58,20 +61,22 @@ def library_names(dll):
     (count,) = struct.unpack_from(">I", data, 68)
     index = data[72 + 4 * count : 68 + int(data[56:66])]
     words = (word.decode("ascii", "replace") for word in index.split(b"\0"))
-    return {word[6:] for word in words if word.startswith("__imp_")}
+    names = {word[6:] for word in words if word.startswith("__imp_")}
+    # On 32 bits the linker's name of a function says how it is called: _name, _name@12 or @name@12.
+    return names if bits == 64 else {re.sub(r"@\d+$", "", name[1:]) for name in names}
 
 
-def newer_names(known):
+def newer_names(known, bits):
     """{name: DLL} of what some Windows exports, and Windows 7 does not as far as the lists say."""
     everywhere = set().union(*known.values())
     found = {}
     for dll in (*known, *ALSO_ASKED):
         if dll == "msvcrt":
             continue  # part of the system in one version; its names are words of every program
-        for name in library_names(dll) - everywhere:
+        for name in library_names(dll, bits) - everywhere:
             found.setdefault(name, dll)
     if not found:
-        raise Trouble(f"no import libraries in {MINGW}: run packaging/deps.sh windows")
+        raise Trouble(f"no import libraries in {MINGW[bits]}: run packaging/deps.sh {TARGETS[bits]}")
     return found
 
 
@@ -94,10 +99,12 @@ def main(paths):
         return 2
     worst = 0
     try:
-        known = lists()
-        newer, allowed = newer_names(known), asked_for()
+        allowed = asked_for()
         for path in paths:
             image = Image(path)
+            bits = 64 if image.is_64 else 32
+            known = lists(bits)
+            newer = newer_names(known, bits)
             lines = list(faults(image, known, newer, allowed))
             for line in lines:
                 print(f"{path}: {line}")

@@ -1,19 +1,24 @@
 ; The installer of holdfast for Windows, made by packaging/windows/build.sh:
-;   makensis -DVERSION=... -DFILES=folder of the zip -DOUT=setup.exe holdfast.nsi
+;   makensis -DVERSION=... -DFILES=folder of the zip -DOUT=setup.exe -DBITS=64 or 32 holdfast.nsi
+; That of 32 bits is for 32-bit Windows; on a 64-bit one it installs among the 32-bit programs.
 ;
 ; setup.exe [/S] [/PATH] [/D=folder]     install, or install over what is there (repair, update)
 ;   /S silent, /PATH adds the folder to the machine's PATH; /D comes last and takes no quotes
 ; uninstall.exe [/S] [/PURGE]            remove; /PURGE removes %ProgramData%\holdfast too: definitions, keys, logs
 ; Exit codes: 0 done, 1 cancelled, 2 failed.
 Unicode true
+!if ${BITS} = 64
 Target amd64-unicode
+!else
+Target x86-unicode
+!endif
 SetCompressor /SOLID lzma
 Name "holdfast ${VERSION}"
 OutFile "${OUT}"
 RequestExecutionLevel admin
 ManifestSupportedOS all
 ManifestDPIAware true
-InstallDir "$PROGRAMFILES64\holdfast"
+InstallDir "$PROGRAMFILES${BITS}\holdfast"
 InstallDirRegKey HKLM "Software\holdfast" "InstallDir"
 ShowInstDetails show
 ShowUninstDetails show
@@ -196,7 +201,7 @@ Function un.RemoveFromPath
         System::Call 'kernel32::lstrlenW(p R6) i .R8'
         IntOp $R8 $R8 + 1
         IntOp $R8 $R8 * 2
-        System::Call 'ntdll::memmove(p R5, p R6, p R8) p'
+        System::Call 'ntdll::memmove(p R5, p R6, p R8) p ? c'
         Call un.WritePath
     ${EndIf}
     System::Free $0
@@ -213,7 +218,7 @@ FunctionEnd
 !macroend
 
 !macro all_users
-    SetRegView 64
+    SetRegView ${BITS}
     SetShellVarContext all
     StrCpy $DataDir "$APPDATA\holdfast" ; %ProgramData%, in the context of all users
 !macroend

@@ -4,11 +4,12 @@
 # wine.sh --end:  end everything that runs in HOLDFAST_WINEPREFIX, and wait until it is gone.
 #
 # The Wine prefix is made once, in the cache that deps.sh uses, and used again. HOLDFAST_WINEPREFIX names another
-# one, such as a test's own; it begins as a copy of the first. Exit code and standard streams are the program's.
+# one, such as a test's own; it begins as a copy of the first. With HOLDFAST_WINE32 set, a prefix that is made runs
+# 32-bit programs too, as 64-bit Windows does. Exit code and standard streams are the program's.
 set -euo pipefail
 
 cache=${HOLDFAST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/holdfast}
-master=$cache/wine-win7
+master=$cache/wine-win7${HOLDFAST_WINE32:+-32}
 place=${HOLDFAST_WINEPREFIX:-$master}
 
 die() {
@@ -24,9 +25,19 @@ export WINEARCH=win64 WINEDEBUG=${WINEDEBUG:--all}
 # No dialogs about a browser engine or .NET, no desktop entries.
 export WINEDLLOVERRIDES="mscoree=;mshtml=;winemenubuilder.exe=;${WINEDLLOVERRIDES:-}"
 
+# use_dlls DIR: the prefix itself says where its 32-bit DLLs are, since who runs it later may have another cache.
+use_dlls() {
+    [ ! -e "$1/dlls32" ] || export WINEDLLPATH=$1/dlls32
+}
+
 # make_prefix DIR: a new prefix that says it is Windows 7 (6.1, build 7601).
 make_prefix() {
     export WINEPREFIX=$1
+    if [ -n "${HOLDFAST_WINE32:-}" ]; then
+        [ -d "$cache/wine-i386" ] || die "no 32-bit DLLs of Wine: run packaging/deps.sh windows-x86 test"
+        ln -s "$cache/wine-i386" "$1/dlls32"
+        use_dlls "$1"
+    fi
     wine wineboot --init >/dev/null 2>&1 </dev/null &&
         wine reg add 'HKCU\Software\Wine' /v Version /d win7 /f >/dev/null 2>&1 </dev/null &&
         wineserver_stop
@@ -100,6 +111,7 @@ if [ ! -d "$place" ]; then
     ensure "$place" copy_prefix
 fi
 export WINEPREFIX=$place
+use_dlls "$place"
 if [ "$1" = --new ]; then
     # The server of a prefix ends soon after the last program, and one that begins just then is turned away: a prefix
     # made for tests keeps its server until --end. So live on the services of Wine that its first program starts, with

@@ -6,16 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pe
 import pytest
+from conftest import BITS
 from harness.holdfast import binary
 
 ROOT = Path(__file__).resolve().parents[2]
 WINDOWS = ROOT / "packaging/windows"
-sys.path.insert(0, str(WINDOWS))
-
-import pe  # noqa: E402
-
-CC = "x86_64-w64-mingw32-gcc"
+MINGW = {64: "x86_64-w64-mingw32", 32: "i686-w64-mingw32"}
+CC = f"{MINGW[BITS]}-gcc"
 HEADERS = (
     "winsock2.h ws2tcpip.h mswsock.h windows.h iphlpapi.h psapi.h userenv.h wincrypt.h bcrypt.h dpapi.h sddl.h aclapi.h"
     " ntsecapi.h shlobj.h shellapi.h lm.h wtsapi32.h windns.h powrprof.h tlhelp32.h evntprov.h timeapi.h winternl.h"
@@ -29,12 +28,13 @@ def image():
 
 @pytest.fixture(scope="module")
 def listed():
-    """[(DLL, name)] of win7-exports/."""
-    return [
-        (file.stem, line.split()[0])
-        for file in sorted((WINDOWS / "win7-exports").glob("*.txt"))
-        for line in file.read_text().splitlines()
-    ]
+    """[(DLL, name, which bits)] of win7-exports/."""
+    found = []
+    for file in sorted((WINDOWS / "win7-exports").glob("*.txt")):
+        for line in file.read_text().splitlines():
+            name, _, *only = line.split()
+            found.append((file.stem, name, [int(bits) for bits in only] or [64, 32]))
+    return found
 
 
 def check_imports(*paths):
@@ -50,7 +50,7 @@ def compiled(folder, source):
 
 
 def test_hard_to_attack(image):
-    for flag in (pe.DYNAMIC_BASE, pe.HIGH_ENTROPY_VA, pe.NX_COMPAT):
+    for flag in (pe.DYNAMIC_BASE, pe.NX_COMPAT, *([pe.HIGH_ENTROPY_VA] if image.is_64 else [])):
         assert image.dll_characteristics & flag
     assert image.directory(pe.RELOCATIONS)[1] > 0, "without relocations it is always at the same place"
     assert not image.characteristics & pe.RELOCS_STRIPPED
@@ -117,7 +117,7 @@ def test_planted_dll_is_found(tmp_path):
     """A DLL that has no list, such as one of the API sets that Windows 7 lacks."""
     (tmp_path / "new.def").write_text("LIBRARY api-ms-win-core-synch-l1-2-0.dll\nEXPORTS\nWaitOnAddress\n")
     subprocess.run(
-        ["x86_64-w64-mingw32-dlltool", "-d", tmp_path / "new.def", "-l", tmp_path / "libnew.a"], check=True
+        [f"{MINGW[BITS]}-dlltool", "-k", "-d", tmp_path / "new.def", "-l", tmp_path / "libnew.a"], check=True
     )
     (tmp_path / "planted.c").write_text(
         "__declspec(dllimport) int WaitOnAddress(void);\nint main(void) { return WaitOnAddress(); }\n"
@@ -129,6 +129,23 @@ def test_planted_dll_is_found(tmp_path):
     assert "imports WaitOnAddress of api-ms-win-core-synch-l1-2-0.dll" in done.stdout
 
 
+def test_planted_import_of_other_bits_is_found(tmp_path):
+    """A function that only the Windows of the other kind has, whatever import library was made up for it."""
+    name = {64: "_ftol2", 32: "__C_specific_handler"}[BITS]
+    (tmp_path / "other.def").write_text(f"LIBRARY msvcrt.dll\nEXPORTS\n{name}\n")
+    subprocess.run(
+        [f"{MINGW[BITS]}-dlltool", "-d", tmp_path / "other.def", "-l", tmp_path / "libother.a"], check=True
+    )
+    (tmp_path / "planted.c").write_text(
+        f"__declspec(dllimport) int {name}(void);\nint main(void) {{ return {name}(); }}\n"
+    )
+    program = tmp_path / "planted.exe"
+    subprocess.run([CC, "-fno-builtin", "-o", program, tmp_path / "planted.c", tmp_path / "libother.a"], check=True)
+    done = check_imports(program)
+    assert done.returncode == 1
+    assert f"imports {name} of msvcrt.dll" in done.stdout
+
+
 def test_what_is_no_program_is_said(tmp_path):
     (tmp_path / "text").write_text("MZ and no more")
     done = check_imports(tmp_path / "text")
@@ -137,14 +154,19 @@ def test_what_is_no_program_is_said(tmp_path):
 
 
 def test_lists_name_what_there_is(listed):
-    """Each name is in MinGW's import library of that DLL."""
+    """MinGW's import library of that DLL has each name, and of what only the other kind of Windows exports, none. There
+    `I` of nm is an import; `D` is what MinGW makes up for a DLL that may lack it."""
     known = {}
-    for dll, name in listed:
+    for dll, name, which in listed:
         if dll not in known:
-            library = f"/usr/x86_64-w64-mingw32/lib/lib{dll}.a"
-            done = subprocess.run(["x86_64-w64-mingw32-nm", library], capture_output=True, text=True)
-            known[dll] = set(re.findall(r"__imp_(\S+)", done.stdout))
-        assert name in known[dll], f"{dll}.txt"
+            library = f"/usr/{MINGW[BITS]}/lib/lib{dll}.a"
+            done = subprocess.run([f"{MINGW[BITS]}-nm", library], capture_output=True, text=True)
+            words = re.findall(r" ([ID]) __imp_(\S+)", done.stdout)
+            known[dll] = {(kind, word if BITS == 64 else re.sub(r"@\d+$", "", word[1:])) for kind, word in words}
+        if BITS in which:
+            assert {("I", name), ("D", name)} & known[dll], f"{dll}.txt: {name}"
+        else:
+            assert ("I", name) not in known[dll], f"{dll}.txt: {name}"
 
 
 def test_lists_hold_nothing_newer(listed, tmp_path):
@@ -159,7 +181,7 @@ def test_lists_hold_nothing_newer(listed, tmp_path):
 
     newer = words("0x0A00") - words("0x0601")
     assert "SetProcessMitigationPolicy" in newer, "the headers tell the versions apart"
-    assert not {name for _, name in listed} & newer
-    names = {name for _, name in listed}
+    assert not {name for _, name, _ in listed} & newer
+    names = {name for _, name, _ in listed}
     for name in ("GetSystemTimePreciseAsFileTime", "GetHostNameW", "WaitOnAddress", "AddDllDirectory"):
         assert name not in names

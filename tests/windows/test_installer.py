@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import wine
+from conftest import BITS, wine
 from harness import clients, servers
 from harness.holdfast import binary, definition, host_entry, native, runner
 from harness.ports import free_port
@@ -16,12 +16,16 @@ from harness.proc import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = re.search(r"project\(holdfast VERSION ([\d.]+)", (ROOT / "CMakeLists.txt").read_text())[1]
-NAME = f"holdfast-{VERSION}-windows-x64"
+PRESET = {64: "windows-x64", 32: "windows-x86"}[BITS]
+NAME = f"holdfast-{VERSION}-{PRESET}"
 SETUP = ROOT / "dist" / f"{NAME}-setup.exe"
 ZIP = ROOT / "dist" / f"{NAME}.zip"
 ENVIRONMENT = r"HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Environment"
-PROGRAMS = r"HKLM\Software\Microsoft\Windows\CurrentVersion\Uninstall\holdfast"
-FOLDER = r"C:\Program Files\holdfast"
+# The Windows is one of 64 bits, where 32-bit programs have places of their own.
+SOFTWARE = {64: r"HKLM\Software", 32: r"HKLM\Software\Wow6432Node"}[BITS]
+PROGRAMS = SOFTWARE + r"\Microsoft\Windows\CurrentVersion\Uninstall\holdfast"
+PROGRAM_FILES = {64: "Program Files", 32: "Program Files (x86)"}[BITS]
+FOLDER = rf"C:\{PROGRAM_FILES}\holdfast"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,7 +33,7 @@ def dist():
     """packaging/test.sh has made it; by itself, a missing or old one is made here."""
     built = os.path.getmtime(binary())
     if not all(file.exists() and file.stat().st_mtime >= built for file in (SETUP, ZIP)):
-        subprocess.run([ROOT / "packaging/windows/build.sh"], check=True, capture_output=True, timeout=600)
+        subprocess.run([ROOT / "packaging/windows/build.sh", PRESET], check=True, capture_output=True, timeout=600)
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def install(*words):
 
 def uninstall(*words):
     """The uninstaller runs on as a copy of itself: wait for what it removes last."""
-    program = Path(os.environ["HOLDFAST_WINEPREFIX"]) / "drive_c/Program Files/holdfast/uninstall.exe"
+    program = Path(os.environ["HOLDFAST_WINEPREFIX"]) / "drive_c" / PROGRAM_FILES / "holdfast/uninstall.exe"
     if program.exists():
         windowed(str(program), "/S", *words)
         wait_until(lambda: not program.exists(), 60, "the end of the uninstaller")
@@ -67,7 +71,7 @@ def registry(key, name):
 
 
 def test_install_repair_uninstall(drive):
-    program, data = drive / "Program Files/holdfast", drive / "ProgramData/holdfast"
+    program, data = drive / PROGRAM_FILES / "holdfast", drive / "ProgramData/holdfast"
     install()
     present = {str(file.relative_to(program)) for file in program.rglob("*") if file.is_file()}
     assert {"holdfast.exe", "uninstall.exe", "README.txt", "LICENSE.txt", "licences/openssl.txt"} <= present
@@ -91,7 +95,7 @@ def test_install_repair_uninstall(drive):
     uninstall()
     assert not program.exists()
     assert registry(PROGRAMS, "DisplayName") is None
-    assert registry(r"HKLM\Software\holdfast", "InstallDir") is None
+    assert registry(SOFTWARE + r"\holdfast", "InstallDir") is None
     assert {file.name for file in data.iterdir()} == {"logs", "state", "macbook.yaml", "macbook.key"}
 
 
