@@ -237,7 +237,7 @@ static void a_day_of_keepalives_adds_nothing_up(void **state)
         answer();
     }
     turn();
-    print_message("heap: %zu bytes after 8 h, %zu after 24 h\n", at_a_third, heap_bytes());
+    print_message("heap: %u bytes after 8 h, %u after 24 h\n", (unsigned)at_a_third, (unsigned)heap_bytes());
     assert_int_equal(day.answered, number);
     assert_int_equal(net.sent[MSG_GLOBAL_REQUEST], number);
     assert_int_equal(heap_bytes(), at_a_third);
