@@ -3,6 +3,8 @@
  * right one. */
 #include <errno.h>
 #include <getopt.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,13 +17,13 @@
 #include "hf_stream.h"
 
 static const char usage[] =
-    "usage: hf_crowd serve [--listen HOST] [--ports N] [--greet] [--flood | --deaf]\n"
+    "usage: hf_crowd serve [--listen HOST] [--ports N] [--greet] [--flood SIZE | --deaf]\n"
     "         listens on N ports (default 1) and prints `listening PORT...`. A connection asks with 16 bytes, a number "
     "of\n"
     "         its own and how much it wants back, and gets the server's number (its place among the ports), the "
     "asker's,\n"
     "         and a stream that both make up, then the end.\n"
-    "         --flood: the question is not awaited, and an endless stream sent; --deaf: says one byte, and never "
+    "         --flood: the question is not awaited, and so much sent at once; --deaf: says one byte, and never "
     "reads\n"
     "         --greet: every connection is sent one byte at once\n"
     "       hf_crowd visit [options] HOST:PORT...\n"
@@ -30,10 +32,11 @@ static const char usage[] =
     "         --bytes N    longest answer asked for (default 4K)\n"
     "         --timeout S  give up (default 120)\n"
     "         prints one JSON line {total, ok, wrong, failed, at_once, seconds}; exits 0 when all are right\n"
-    "       hf_crowd hold [--total N] [--flood | --first-byte] HOST:PORT...\n"
+    "       hf_crowd hold [--total N] [--flood SIZE | --first-byte] HOST:PORT...\n"
     "         opens N connections and reads nothing from them (--first-byte: reads one byte of each, so that it is "
     "known\n"
-    "         to be through; --flood: sends into each as much as it takes). Prints `holding N`, and with --flood "
+    "         to be through; --flood: sends into each as much as it takes, up to SIZE). Prints `holding N`, and with "
+    "--flood "
     "`written\n"
     "         BYTES` whenever no more fits; ends at the end of its standard input\n";
 
@@ -57,7 +60,8 @@ static size_t count;
 struct settings {
     const char *host;
     uint64_t ports, total, at_once, bytes, timeout_s;
-    bool greet, flood, deaf, first_byte;
+    uint64_t flood; /* bytes on each connection; 0: no flood */
+    bool greet, deaf, first_byte;
     char **addresses;
     size_t address_count;
 };
@@ -65,6 +69,18 @@ struct settings {
 static struct {
     uint64_t started, ok, wrong, failed, at_once;
 } sum;
+
+/* Small buffers in the system, for connections that are to be full: thousands of large ones would be more than it has
+ * for all. On a listener it holds for what it accepts. */
+static void keep_small(int fd)
+{
+    int bytes = 8 * 1024,
+        segment = 1400; /* with the large segments of a loopback the other end has megabytes under way */
+
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof segment);
+}
 
 static struct member *add(int fd, enum kind kind, short events)
 {
@@ -102,14 +118,16 @@ static void make_answer(const struct member *member, uint64_t at, unsigned char 
 
 static void accept_all(size_t listener, const struct settings *settings)
 {
-    enum kind kind = settings->flood ? FLOODS : settings->deaf ? DEAF : ANSWERS;
+    enum kind kind = settings->flood != 0 ? FLOODS : settings->deaf ? DEAF : ANSWERS;
     int fd;
 
     while ((fd = accept(fds[listener].fd, NULL, NULL)) >= 0) {
         hf_nonblocking(fd);
         if (settings->greet && send(fd, "!", 1, MSG_NOSIGNAL) != 1)
             hf_die("a fresh socket takes no byte");
-        add(fd, kind, kind == FLOODS ? POLLOUT : kind == DEAF ? 0 : POLLIN)->server = members[listener].server;
+        struct member *fresh = add(fd, kind, kind == FLOODS ? POLLOUT : kind == DEAF ? 0 : POLLIN);
+        fresh->server = members[listener].server;
+        fresh->want = settings->flood;
     }
 }
 
@@ -136,7 +154,7 @@ static bool send_answer(size_t i)
     static unsigned char block[BLOCK_BYTES];
     struct member *member = &members[i];
     uint64_t left = member->want - member->done;
-    size_t len = member->kind == FLOODS || left > sizeof block ? sizeof block : (size_t)left;
+    size_t len = left > sizeof block ? sizeof block : (size_t)left;
 
     if (member->kind != FLOODS)
         make_answer(member, member->done, block, len);
@@ -144,6 +162,8 @@ static bool send_answer(size_t i)
     if (sent < 0)
         return errno != EAGAIN && errno != EINTR;
     member->done += (uint64_t)sent;
+    if (member->kind == FLOODS && member->done == member->want)
+        fds[i].events = 0;
     return member->kind != FLOODS && member->done == member->want;
 }
 
@@ -161,7 +181,10 @@ static void serve(const struct settings *settings)
     printf("listening");
     for (uint64_t i = 0; i < settings->ports; i++) {
         snprintf(address, sizeof address, "%s:0", settings->host);
-        add(hf_listen(address, &port), LISTENER, POLLIN)->server = i;
+        int fd = hf_listen(address, &port);
+        if (settings->flood != 0 || settings->deaf)
+            keep_small(fd);
+        add(fd, LISTENER, POLLIN)->server = i;
         printf(" %u", port);
     }
     printf("\n");
@@ -273,7 +296,9 @@ static uint64_t hold_more(const struct settings *settings, uint64_t through)
     const char *address = settings->addresses[sum.started % settings->address_count];
 
     while (sum.started < settings->total && (!settings->first_byte || sum.started - through < 100)) {
-        add(hf_connect(address), HOLDS, settings->first_byte ? POLLIN : POLLOUT);
+        int fd = hf_connect(address);
+        keep_small(fd);
+        add(fd, HOLDS, settings->first_byte ? POLLIN : POLLOUT);
         sum.started++;
     }
     return sum.started;
@@ -282,23 +307,23 @@ static uint64_t hold_more(const struct settings *settings, uint64_t through)
 static uint64_t turn_held(size_t i, const struct settings *settings)
 {
     static unsigned char block[BLOCK_BYTES];
-    ssize_t done = settings->first_byte ? recv(fds[i].fd, block, 1, 0)
-                   : settings->flood    ? send(fds[i].fd, block, sizeof block, MSG_NOSIGNAL)
-                                        : 0;
+    ssize_t done = settings->first_byte   ? recv(fds[i].fd, block, 1, 0)
+                   : settings->flood != 0 ? send(fds[i].fd, block, sizeof block, MSG_NOSIGNAL)
+                                          : 0;
 
     if (done < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (done < 0 || (settings->first_byte && done == 0))
         hf_die("connection %zu: %s", i, done == 0 ? "ended" : strerror(errno));
     members[i].done += (uint64_t)done;
-    if (!settings->flood)
+    if (members[i].done >= settings->flood)
         fds[i].events = 0;
-    return settings->flood ? (uint64_t)done : 1;
+    return settings->flood != 0 ? (uint64_t)done : 1;
 }
 
 static int hold(const struct settings *settings)
 {
-    uint64_t progress = 0, said = UINT64_MAX, goal = settings->flood ? 0 : settings->total;
+    uint64_t progress = 0, said = UINT64_MAX, goal = settings->flood != 0 ? 0 : settings->total;
     bool holding = false;
 
     add(STDIN_FILENO, LISTENER, POLLIN);
@@ -313,7 +338,7 @@ static int hold(const struct settings *settings)
             holding = true;
             printf("holding %llu\n", (unsigned long long)settings->total);
         }
-        if (settings->flood && progress == before && progress != said) {
+        if (settings->flood != 0 && progress == before && progress != said) {
             said = progress;
             printf("written %llu\n", (unsigned long long)progress);
         }
@@ -325,7 +350,7 @@ static int hold(const struct settings *settings)
 static struct settings parse_arguments(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"listen", 1, NULL, 'l'},  {"ports", 1, NULL, 'p'},      {"flood", 0, NULL, 'f'}, {"deaf", 0, NULL, 'd'},
+        {"listen", 1, NULL, 'l'},  {"ports", 1, NULL, 'p'},      {"flood", 1, NULL, 'f'}, {"deaf", 0, NULL, 'd'},
         {"greet", 0, NULL, 'g'},   {"total", 1, NULL, 'n'},      {"bytes", 1, NULL, 'b'}, {"at-once", 1, NULL, 'a'},
         {"timeout", 1, NULL, 't'}, {"first-byte", 0, NULL, 'y'}, {"help", 0, NULL, 'h'},  {NULL, 0, NULL, 0},
     };
@@ -337,7 +362,7 @@ static struct settings parse_arguments(int argc, char **argv)
         switch (option) {
         case 'l': settings.host = optarg; break;
         case 'p': settings.ports = hf_number(optarg); break;
-        case 'f': settings.flood = true; break;
+        case 'f': settings.flood = hf_size(optarg); break;
         case 'g': settings.greet = true; break;
         case 'd': settings.deaf = true; break;
         case 'n': settings.total = hf_number(optarg); break;
