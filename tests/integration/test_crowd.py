@@ -7,7 +7,7 @@ import statistics
 import pytest
 from harness.holdfast import definition, flags, runner
 from harness.ports import free_port
-from harness.proc import cpu_seconds_of, pss_kib_of, wait_until
+from harness.proc import cpu_seconds_of, own_kib_of, wait_until
 from harness.tools import Crowd, SinkSource, assert_all_right, blast, hold, release
 
 IDLE = 200 if runner() else 2000
@@ -62,13 +62,13 @@ def test_a_days_keepalives_in_seconds(start_sshd, holdfast):
     holdfast.run(definition({"peer": sshd}, {"t": {"host": "peer", "forwards": [forward]}}, times))
     holdfast.wait_up()
     mark, up = sshd.log.mark(), holdfast.err.mark()
-    pss = []
+    memory = []
     for count in (KEEPALIVES // 3, KEEPALIVES):
         wait_until(lambda count=count: len(sshd.log.since(mark)) >= count, 60, f"{count} keepalives have come")
-        pss.append(pss_kib_of(holdfast.pid))
+        memory.append(own_kib_of(holdfast.pid))
     asked = len(sshd.log.matching("server_input_global_request: rtype keepalive@openssh.com want_reply 1", mark))
-    print(f"{asked} keepalives; KiB after a third and at the end: {pss}")
+    print(f"{asked} keepalives; KiB after a third and at the end: {memory}")
     assert asked >= KEEPALIVES * 0.9
-    assert pss[1] <= pss[0] + (4096 if SANITIZED else 64)
+    assert memory[1] <= memory[0] + (4096 if SANITIZED else 64)
     assert not holdfast.err.matching("waiting|ended", up)
     assert holdfast.stop() == 0

@@ -8,7 +8,7 @@ CHANNELS = 10 if runner() else 100
 REKEYS = 50
 MIB = 1 << 20
 # A key carries a mebibyte, and what is under way when it is to be changed: one more in all, or three where we begin it.
-EACH = {who: size // CHANNELS for who, size in (("peer", 100 * MIB), ("both", 100 * MIB), ("ours", 160 * MIB))}
+EACH = {who: size // CHANNELS for who, size in (("peer", 100 * MIB), ("both", 100 * MIB), ("ours", 220 * MIB))}
 
 
 def by_connection(reports):

@@ -71,9 +71,9 @@ def memory_kib_of(pid):
     return int(re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
 
 
-def pss_kib_of(pid):
-    """Memory that is its own, and its share of what it has in common with others."""
-    return int(re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M).group(1))
+def own_kib_of(pid):
+    """Resident memory that is its own: heap and stacks, not what it shares with others (which changes as those end)."""
+    return int(re.search(r"^RssAnon:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
 
 
 def cpu_seconds_of(pid):
