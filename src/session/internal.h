@@ -99,6 +99,9 @@ void transport_flush(struct session *session);
 /* At the end of a turn: has the system acknowledge now what nothing of ours acknowledged on its way. */
 void transport_acknowledge(struct session *session);
 size_t transport_unsent(const struct session *session);
+/* So many control messages wait that nothing more may come in that could add to them. Not so during a key exchange:
+ * they wait for that, and it goes on only with input. */
+bool transport_input_waits(const struct session *session);
 /* Reads packets from the inbound buffer while it makes progress. False: the session broke, and is ending. */
 bool transport_pump(struct session *session);
 void transport_free(struct session *session);

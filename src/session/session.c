@@ -254,7 +254,7 @@ void session_step(struct session *session)
     if (!session->ending && !session->lent) {
         transport_flush(session);
         transport_acknowledge(session);
-        if (session->phase == SESSION_READY && mux_control_bytes(session->mux) >= OUT_HARD_BYTES) {
+        if (session->phase == SESSION_READY && transport_input_waits(session)) {
             transport_stop_reading(session);
         } else {
             transport_start_reading(session);

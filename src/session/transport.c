@@ -298,10 +298,15 @@ static void end_broken(struct session *session, int code)
     }
 }
 
+bool transport_input_waits(const struct session *session)
+{
+    return mux_control_bytes(session->mux) >= OUT_HARD_BYTES && !libssh2_session_rekeying(session->ssh);
+}
+
 bool transport_pump(struct session *session)
 {
     /* Data can wait inside libssh2 while our buffer is empty: only its EAGAIN says that nothing is left. */
-    while (!session->ending && mux_control_bytes(session->mux) < OUT_HARD_BYTES) {
+    while (!session->ending && !transport_input_waits(session)) {
         size_t before = session->in_end - session->in_start;
         int code = libssh2_session_packet_read(session->ssh);
         if (session->ending) {

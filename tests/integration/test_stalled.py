@@ -5,7 +5,7 @@ so many full sockets more memory than a system has for all of its TCP.)"""
 import pytest
 from harness.holdfast import flags
 from harness.ports import free_port
-from harness.proc import cpu_seconds_of, pss_kib_of, wait_until
+from harness.proc import cpu_seconds_of, own_kib_of, wait_until
 from harness.tools import Crowd, SinkSource, assert_all_right, blast, hold
 
 STALLED = 64
@@ -15,7 +15,7 @@ WINDOW_KIB, SOCKET_KIB, SESSION_KIB = 2048, 64, 2048
 FLOOD = "8M"  # on each: the system alone takes four
 
 
-def settled_pss_kib(holdfast, sshd):
+def settled_kib(holdfast, sshd):
     """Its memory once nothing moves any more: for a second, neither end of the session has used the CPU."""
     last = [None, 0]
 
@@ -29,7 +29,7 @@ def settled_pss_kib(holdfast, sshd):
         return last[1] > 50  # wait_until looks fifty times a second
 
     wait_until(is_settled, 100, "nothing moves any more")
-    return pss_kib_of(holdfast.pid)
+    return own_kib_of(holdfast.pid)
 
 
 @pytest.mark.parametrize("direction", ["local", "remote"])
@@ -44,9 +44,9 @@ def test_readers_that_stall_cost_little(tool, sshd, holdfast, direction, stuck):
     holdfast.start(*flags(sshd, *words))
     holdfast.wait_up(2)
     blast(tool, f"127.0.0.1:{port}", "--mode", "both", "--bytes", "16M")
-    before = pss_kib_of(holdfast.pid)
+    before = own_kib_of(holdfast.pid)
     hold(tool, stalled_port, STALLED, *(["--first-byte"] if stuck == "client" else ["--flood", FLOOD]), timeout=60)
-    growth = (settled_pss_kib(holdfast, sshd) - before) / 1024
+    growth = (settled_kib(holdfast, sshd) - before) / 1024
     print(f"{direction}, {stuck} stuck: {growth:.1f} MiB for {STALLED} connections, {growth * 1024 / STALLED:.0f} KiB each")
     reports, total = blast(tool, f"127.0.0.1:{port}", "--mode", "both", "--bytes", "64K")
     assert_all_right(reports, total)

@@ -169,6 +169,48 @@ static void the_same_key_again_is_no_reason_to_end(void **state)
     assert_int_equal(net.peer.exchanges, 11);
 }
 
+/* ---- much that waits for the new keys ---- */
+
+static int replies;
+
+static void on_reply(void *arg, enum err result, uint16_t bound_port)
+{
+    (void)arg;
+    (void)bound_port;
+    assert_int_equal(result, ERR_REFUSED);
+    replies++;
+}
+
+/* More than the mark beyond which a session stops its input, asked in the moment in which keys begin to change. */
+static void on_tick_busy(uv_timer_t *timer)
+{
+    static int asked;
+    (void)timer;
+    give_up_after_patience();
+    if (!net.ready) {
+        asked = 0;
+    } else if (asked == 0) {
+        net.session->rekey_at_bytes = 0;
+        while (mux_control_bytes(net.session->mux) <= OUT_HARD_BYTES) {
+            mux_keepalive(net.session->mux, on_reply, NULL);
+            asked++;
+        }
+    } else if (replies == asked) {
+        session_stop(net.session, 1000);
+    }
+}
+
+static void what_waits_for_the_new_keys_does_not_hold_them_up(void **state)
+{
+    (void)state;
+    replies = 0;
+    (void)uv_timer_start(&net.ticks, on_tick_busy, SIGN_MS, SIGN_MS);
+    run();
+    expect_end(ERR_CANCELLED, "stopped");
+    assert_int_equal(net.peer.exchanges, 2);
+    assert_true(replies > 10000);
+}
+
 /* ---- another key ---- */
 
 static void change_key(struct ssh_peer *peer)
@@ -276,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_same_key_again_is_no_reason_to_end),
+        TEST(what_waits_for_the_new_keys_does_not_hold_them_up),
         TEST(another_host_key_ends_the_session),
         TEST(another_host_key_is_seen_behind_a_further_exchange),
         TEST(another_host_key_at_our_own_wish_ends_it_too),
