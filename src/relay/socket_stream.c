@@ -29,8 +29,9 @@ struct socket_stream {
     int failed; /* libuv status of a failure not yet told, 0 none */
 };
 
-/* Reads land here first; a loop handles one at a time. What is not taken is copied out. */
-static _Thread_local uint8_t scratch[READ_BYTES];
+/* Reads land here first; a loop handles one at a time. What is not taken is copied out. From malloc at the first read:
+ * a thread that reads nothing, as workers are, would have an array of its own all the same, and filled with zeros. */
+static _Thread_local char *scratch;
 
 static struct socket_stream *from_stream(struct stream *stream)
 {
@@ -58,7 +59,10 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     (void)suggested;
     size_t room = s->closing ? READ_BYTES : s->stream.events->room(s->stream.owner);
     room = room < READ_BYTES ? room : READ_BYTES;
-    *buf = uv_buf_init((char *)scratch, (unsigned)(room > READ_LEAST_BYTES ? room : READ_LEAST_BYTES));
+    if (scratch == NULL) {
+        scratch = malloc(READ_BYTES);
+    }
+    *buf = uv_buf_init(scratch, scratch == NULL ? 0 : (unsigned)(room > READ_LEAST_BYTES ? room : READ_LEAST_BYTES));
 }
 
 static void hold(struct socket_stream *s, const uint8_t *data, size_t len)

@@ -68,6 +68,8 @@ void platform_init(void)
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEEP_BYTES);
     /* Setting one fixes the other at 128 KiB, and buffers above that would be mapped and faulted in each time. */
     (void)mallopt(M_MMAP_THRESHOLD, HEAP_MAP_BYTES);
+    /* Workers allocate next to nothing: a heap for each would be kept for that. */
+    (void)mallopt(M_ARENA_MAX, 1);
 #endif
 }
 
