@@ -63,6 +63,7 @@ struct session {
     bool lent; /* a worker owns ssh, inbound and out */
     uv_idle_t turn;
     uv_timer_t timer;
+    uv_prepare_t before_sleep; /* runs while ack_owed */
     size_t handles;
 
     /* alive */
@@ -96,8 +97,8 @@ void transport_start_reading(struct session *session);
 void transport_stop_reading(struct session *session);
 /* Hands what was collected to the socket. */
 void transport_flush(struct session *session);
-/* At the end of a turn: has the system acknowledge now what nothing of ours acknowledged on its way. */
-void transport_acknowledge(struct session *session);
+/* Has the system acknowledge now what nothing of ours acknowledged on its way. */
+void transport_before_sleep(uv_prepare_t *prepare);
 size_t transport_unsent(const struct session *session);
 /* So many control messages wait that nothing more may come in that could add to them. Not so during a key exchange:
  * they wait for that, and it goes on only with input. */

@@ -253,7 +253,6 @@ void session_step(struct session *session)
     }
     if (!session->ending && !session->lent) {
         transport_flush(session);
-        transport_acknowledge(session);
         if (session->phase == SESSION_READY && transport_input_waits(session)) {
             transport_stop_reading(session);
         } else {
@@ -313,6 +312,7 @@ static void close_handles(struct session *session)
     session->handles_closing = true;
     uv_close((uv_handle_t *)&session->turn, on_handle_closed);
     uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&session->before_sleep, on_handle_closed);
 }
 
 static void on_tcp_closed(uv_handle_t *handle)
@@ -473,8 +473,9 @@ struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool 
     session->rtt_ms = -1;
     (void)uv_idle_init(loop, &session->turn);
     (void)uv_timer_init(loop, &session->timer);
-    session->turn.data = session->timer.data = session;
-    session->handles = 2;
+    (void)uv_prepare_init(loop, &session->before_sleep);
+    session->turn.data = session->timer.data = session->before_sleep.data = session;
+    session->handles = 3;
     return session;
 }
 

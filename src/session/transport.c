@@ -162,18 +162,24 @@ static void note_ack(struct session *session, size_t len)
 {
     if (len < QUICK_ACK_READ_BYTES) {
         session->ack_owed = true;
+        (void)uv_prepare_start(&session->before_sleep, transport_before_sleep);
     } else if (session->bytes_in >= session->quick_ack_at) {
         session->quick_ack_at = session->bytes_in + QUICK_ACK_EVERY_BYTES;
         platform_tcp_quick_ack(session->tcp);
     }
 }
 
-void transport_acknowledge(struct session *session)
+void transport_before_sleep(uv_prepare_t *prepare)
 {
-    if (session->ack_owed && session->tcp != NULL) {
+    struct session *session = prepare->data;
+    if (session->ack_owed && session->tcp != NULL && !session->ending) {
+        if (uv_backend_timeout(session->loop) == 0) {
+            return; /* it does not sleep yet */
+        }
         session->ack_owed = false;
         platform_tcp_quick_ack(session->tcp);
     }
+    (void)uv_prepare_stop(prepare);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
