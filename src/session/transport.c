@@ -12,7 +12,7 @@ enum {
     OUT_FIRST_BYTES = 64 * 1024,
     OUT_KEEP_BYTES = 512 * 1024,
     QUICK_ACK_READ_BYTES = 32 * 1024, /* one read of this much is a bulk stream */
-    QUICK_ACK_EVERY_BYTES = 128 * 1024
+    QUICK_ACK_EVERY_BYTES = 64 * 1024
 };
 
 /* ---- libssh2's side ---- */
