@@ -88,11 +88,6 @@ static void on_tick(uv_timer_t *timer)
     hurry();
 }
 
-static void nothing(struct ssh_peer *peer)
-{
-    (void)peer;
-}
-
 static int setup(void **state)
 {
     (void)state;
@@ -100,18 +95,12 @@ static int setup(void **state)
     (void)log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     assert_int_equal(uv_loop_init(&net.loop), 0);
     ssh_peer_start(&net.peer, &net.loop);
-    net.peer.on_let_in = nothing;
     assert_int_equal(uv_timer_init(&net.loop, &net.ticks), 0);
     assert_int_equal(uv_timer_start(&net.ticks, on_tick, SIGN_MS, SIGN_MS), 0);
-    host_spec_init(&net.spec);
-    net.spec.port = net.peer.port;
-    net.spec.user = strdup("me");
-    net.spec.batch_mode = true;
-    net.spec.identities_only = true;
-    net.spec.strict_host_key_checking = HOST_KEY_NO;
+    ssh_peer_spec(&net.peer, &net.spec);
     net.spec.server_alive_interval_ms = INTERVAL_MS;
     net.spec.server_alive_count_max = 3;
-    return string_list_add(&net.spec.hostnames, "127.0.0.1") == OK ? 0 : -1;
+    return 0;
 }
 
 static int teardown(void **state)

@@ -295,11 +295,6 @@ static void on_closed(void *arg, const struct err_info *why)
     session_free(net.session);
 }
 
-static void nothing(struct ssh_peer *peer)
-{
-    (void)peer;
-}
-
 static int setup(void **state)
 {
     (void)state;
@@ -307,15 +302,10 @@ static int setup(void **state)
     (void)log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     assert_int_equal(uv_loop_init(&net.loop), 0);
     ssh_peer_start(&net.peer, &net.loop);
-    net.peer.on_let_in = nothing;
     net.peer.on_channel = on_peer_channel;
     net.peer.on_sent = on_peer_sent;
-    host_spec_init(&net.spec);
-    net.spec.port = net.peer.port;
-    net.spec.user = strdup("me");
-    net.spec.batch_mode = net.spec.identities_only = true;
-    net.spec.strict_host_key_checking = HOST_KEY_NO;
-    return string_list_add(&net.spec.hostnames, "127.0.0.1") == OK ? 0 : -1;
+    ssh_peer_spec(&net.peer, &net.spec);
+    return 0;
 }
 
 static int teardown(void **state)

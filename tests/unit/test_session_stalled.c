@@ -126,11 +126,6 @@ static void nothing(void *arg)
     (void)arg;
 }
 
-static void nothing_of_peer(struct ssh_peer *peer)
-{
-    (void)peer;
-}
-
 static void on_failed(void *arg, const struct err_info *why)
 {
     (void)arg;
@@ -233,15 +228,10 @@ static int setup(void **state)
     assert_int_equal(uv_loop_init(&net.loop), 0);
     assert_int_equal(uv_timer_init(&net.loop, &net.ticks), 0);
     ssh_peer_start(&net.peer, &net.loop);
-    net.peer.on_let_in = nothing_of_peer;
     net.peer.on_channel = on_peer_channel;
     net.peer.on_sent = on_peer_sent;
-    host_spec_init(&net.spec);
-    net.spec.port = net.peer.port;
-    net.spec.user = strdup("me");
-    net.spec.batch_mode = net.spec.identities_only = true;
-    net.spec.strict_host_key_checking = HOST_KEY_NO;
-    return string_list_add(&net.spec.hostnames, "127.0.0.1") == OK ? 0 : -1;
+    ssh_peer_spec(&net.peer, &net.spec);
+    return 0;
 }
 
 static int teardown(void **state)

@@ -413,7 +413,9 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     }
     if (peer->let_in && !peer->let_in_told) {
         peer->let_in_told = true;
-        peer->on_let_in(peer);
+        if (peer->on_let_in != NULL) {
+            peer->on_let_in(peer);
+        }
     }
 }
 
@@ -474,6 +476,16 @@ void ssh_peer_start(struct ssh_peer *peer, uv_loop_t *loop)
     assert_int_equal(uv_tcp_getsockname(&peer->listener, (struct sockaddr *)&address, &len), 0);
     uv_unref((uv_handle_t *)&peer->listener);
     peer->port = ntohs(address.sin_port);
+}
+
+void ssh_peer_spec(const struct ssh_peer *peer, struct host_spec *spec)
+{
+    host_spec_init(spec);
+    spec->port = peer->port;
+    spec->user = strdup("me");
+    spec->batch_mode = spec->identities_only = true;
+    spec->strict_host_key_checking = HOST_KEY_NO;
+    assert_int_equal(string_list_add(&spec->hostnames, "127.0.0.1"), OK);
 }
 
 void ssh_peer_stop(struct ssh_peer *peer)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "session/spec.h"
 #include "session/wire.h"
 
 enum { PEER_KEYS = 2 };
@@ -32,7 +33,7 @@ struct ssh_peer {
     int again;                     /* so many further exchanges begin in the same write as the end of the one before */
     int shows_again;               /* and show this host key */
     bool rekeys_before_letting_in; /* shows the second host key after the wish to be let in, and answers that then */
-    void (*on_let_in)(struct ssh_peer *peer); /* the client's authentication has succeeded */
+    void (*on_let_in)(struct ssh_peer *peer); /* the client's authentication has succeeded; may be NULL */
     /* A packet of a channel (RFC 4254), from its number on; NULL: there should be none. */
     void (*on_channel)(struct ssh_peer *peer, const uint8_t *packet, size_t len);
     void (*on_sent)(struct ssh_peer *peer); /* all that was to be sent has left; may be NULL */
@@ -54,6 +55,8 @@ struct ssh_peer {
 
 /* Listens on a port of its own on 127.0.0.1; takes one client at a time. Keeps no loop alive. */
 void ssh_peer_start(struct ssh_peer *peer, uv_loop_t *loop);
+/* How a session gets there; host_spec_deinit is the caller's. */
+void ssh_peer_spec(const struct ssh_peer *peer, struct host_spec *spec);
 /* Ends the connection, and the listener. Run the loop once more after it. */
 void ssh_peer_stop(struct ssh_peer *peer);
 /* Sends a packet; it leaves with ssh_peer_flush, or when the next input has been handled. */
