@@ -49,9 +49,9 @@ struct session {
     uint8_t *inbound;
     size_t in_start, in_end;
     bool reading;
-    int in_over; /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
+    bool greeted; /* of a key exchange that failed: the peer had said that it speaks SSH */
+    int in_over;  /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
     uint64_t bytes_delivered, bytes_at_hold; /* the bytes_in when input was last passed on, and last held */
-    uint64_t quick_ack_at;                   /* the bytes_in at which the next one is asked for */
     bool ack_owed;                           /* something came, and nothing of ours has gone out since */
     struct outbound out;                     /* being filled */
     struct outbound flight;                  /* being written by write_req */

@@ -11,6 +11,7 @@ struct attempt {
     struct session *session;
     struct err_info why;
     bool found;
+    bool no_such_type; /* the peer speaks SSH, and has no key of this type */
 };
 
 static void on_phase(void *arg, enum session_phase phase)
@@ -30,6 +31,8 @@ static void on_closed(void *arg, const struct err_info *why)
 {
     struct attempt *attempt = arg;
     attempt->why = *why;
+    /* Which side tells first that there is nothing in common is a race: a peer that does closes the connection. */
+    attempt->no_such_type = why->code == ERR_PROTOCOL || (why->code == ERR_CLOSED && attempt->session->greeted);
     session_free(attempt->session);
 }
 
@@ -74,10 +77,11 @@ enum err key_scan_run(const struct host_spec *spec, struct key_scan *out, struct
                                                     "ecdsa-sha2-nistp521", "rsa-sha2-512,rsa-sha2-256"};
     struct err_info why = {.code = OK};
     struct host_spec one;
+    bool failed = false;
     memset(out, 0, sizeof *out);
     host_spec_init(&one);
     enum err result = host_spec_copy(&one, spec);
-    for (size_t i = 0; result == OK && i < KEY_SCAN_CAP; i++) {
+    for (size_t i = 0; result == OK && !failed && i < KEY_SCAN_CAP; i++) {
         struct attempt attempt = {.scan = out, .session = NULL, .why = {.code = OK}, .found = false};
         free(one.host_key_algorithms);
         one.host_key_algorithms = strdup(types[i]);
@@ -86,14 +90,13 @@ enum err key_scan_run(const struct host_spec *spec, struct key_scan *out, struct
             break;
         }
         attempt_run(&attempt, &one);
-        bool no_such_type = attempt.why.code == ERR_PROTOCOL;
-        if (!attempt.found && (why.code == OK || !no_such_type))
+        if (!attempt.found && (why.code == OK || !attempt.no_such_type))
             why = attempt.why;
-        if (!attempt.found && !no_such_type)
-            break; /* the network, not the type */
+        failed =
+            !attempt.found && !attempt.no_such_type; /* the network, not the type: a part of the keys is no answer */
     }
     host_spec_deinit(&one);
-    if (result == OK && out->count == 0)
+    if (result == OK && (out->count == 0 || failed))
         result = err_set(info, why.code != OK ? why.code : ERR_PROTOCOL, "%s", why.message);
     else if (result != OK)
         (void)err_set(info, result, "out of memory");

@@ -1,7 +1,9 @@
 """Whose key is it? Policies, known_hosts in all its forms, and `holdfast trust`."""
 
 import os
+import socket
 import subprocess
+import threading
 
 import pytest
 from harness.holdfast import binary, runner
@@ -244,6 +246,33 @@ def test_trust_shows_and_pins_every_key(holdfast, start_sshd, known, host_key):
     code, said = trust(holdfast, sshd, known)
     assert code == 0
     assert "already pinned" in said
+
+
+def test_trust_pins_nothing_when_it_could_not_ask_for_all(holdfast, start_sshd, known, host_key, serve):
+    """A host is asked once for each type of key. One that is gone half-way has not shown what it has."""
+    sshd = start_sshd(host_keys=[host_key(kind) for kind in ["ed25519", "rsa"]])
+
+    def goes_away(connection):
+        if len(connection.server.connections) > 2:
+            return
+        with socket.create_connection((sshd.host, sshd.port)) as onward:
+            back = threading.Thread(target=pass_on, args=(onward, connection.sock))
+            back.start()
+            pass_on(connection.sock, onward)
+            back.join()
+
+    def pass_on(source, sink):
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the other end has gone, which is the other thread's to notice as well
+
+    code, said = trust(holdfast, serve(goes_away), known, "--yes")
+    assert code == 1
+    assert "ended the connection before any SSH greeting" in said
+    assert not known.exists()
 
 
 def test_trust_replaces_a_changed_key_only_when_told(holdfast, sshd, known, host_key, other_key, name):
