@@ -13,7 +13,7 @@ enum {
     TURN_PASSES = 16,
     NOTSENT_LOWAT_BYTES = 128 * 1024,
     HOLD_FROM_BYTES = 24 * 1024,
-    HOLD_UNTIL_BYTES = 128 * 1024 /* more than this would leave the channels' readers without work meanwhile */
+    HOLD_UNTIL_BYTES = 240 * 1024 /* more than this would leave the channels' readers without work meanwhile */
 };
 
 static void advance_end(struct session *session);
@@ -152,6 +152,7 @@ static void check_host_key(struct session *session)
 static void end_handshake(struct session *session, int code)
 {
     const char *banner = libssh2_session_banner_get(session->ssh);
+    session->greeted = banner != NULL;
     if (session->disconnect_text[0] != '\0') {
         session_end(session, ERR_CLOSED, "the peer disconnected during the key exchange: %s", session->disconnect_text);
     } else if (banner == NULL && (session->in_over != 0 || code == LIBSSH2_ERROR_BANNER_RECV)) {
@@ -159,13 +160,13 @@ static void end_handshake(struct session *session, int code)
                     "%s ended the connection before any SSH greeting (a sshd at its limit, MaxStartups or "
                     "PerSourcePenalties, does so, and a port that is no sshd)",
                     session->address);
-    } else if (session->in_over != 0) {
-        session_end(session, ERR_CLOSED, "the peer closed the connection during the key exchange");
     } else if (code == LIBSSH2_ERROR_KEX_FAILURE || code == LIBSSH2_ERROR_METHOD_NONE) {
         session_end(session, ERR_PROTOCOL,
                     "no algorithm in common with %s: %s; see -o KexAlgorithms, Ciphers, MACs, "
                     "HostKeyAlgorithms",
                     banner != NULL ? banner : "the peer", ssh2_err_text(session->ssh));
+    } else if (session->in_over != 0) {
+        session_end(session, ERR_CLOSED, "the peer closed the connection during the key exchange");
     } else {
         session_end(session, err_from_ssh2(code), "key exchange failed: %s", ssh2_err_text(session->ssh));
     }

@@ -11,8 +11,7 @@
 enum {
     OUT_FIRST_BYTES = 64 * 1024,
     OUT_KEEP_BYTES = 512 * 1024,
-    QUICK_ACK_READ_BYTES = 32 * 1024, /* one read of this much is a bulk stream */
-    QUICK_ACK_EVERY_BYTES = 64 * 1024
+    QUICK_ACK_READ_BYTES = 32 * 1024 /* one read of this much is a bulk stream */
 };
 
 /* ---- libssh2's side ---- */
@@ -155,16 +154,15 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 /* The system holds acknowledgements back, for a packet of ours to carry them. Two kinds of senders suffer from that.
  *
  * One that paces itself by them (BBR) takes our own pace for the path's and stays below it: a bulk stream's are sent
- * early now and then. One with Nagle's algorithm on, which a sshd is whose session runs no command, keeps its next
- * small packet until the one before is acknowledged, 40 ms later: what came in a small portion is acknowledged at the
- * end of the turn, unless something went out meanwhile and took that along. */
+ * with each read. One with Nagle's algorithm on, which a sshd is whose session runs no command, keeps its next
+ * small packet until the one before is acknowledged, 40 ms later: what came in a small portion is acknowledged before
+ * the loop sleeps, unless something went out meanwhile and took that along. */
 static void note_ack(struct session *session, size_t len)
 {
     if (len < QUICK_ACK_READ_BYTES) {
         session->ack_owed = true;
         (void)uv_prepare_start(&session->before_sleep, transport_before_sleep);
-    } else if (session->bytes_in >= session->quick_ack_at) {
-        session->quick_ack_at = session->bytes_in + QUICK_ACK_EVERY_BYTES;
+    } else {
         platform_tcp_quick_ack(session->tcp);
     }
 }
