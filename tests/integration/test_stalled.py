@@ -10,7 +10,7 @@ from harness.ports import free_port
 from harness.proc import cpu_seconds_of, own_kib_of, wait_until
 from harness.tools import Crowd, SinkSource, assert_all_right, blast, hold
 
-STALLED = 64
+STALLED = 32
 # docs/engine.md, "Marks": what a window holds goes to a reader of ours, and the first channels have 2 MiB each. A writer of
 # ours that finds no reader over there costs what was read ahead of it and written behind it, and no window.
 WINDOW_KIB, SOCKET_KIB, SESSION_KIB = 2048, 64, 2048
