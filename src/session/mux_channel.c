@@ -88,7 +88,7 @@ static void grant(struct channel *channel)
 {
     struct mux *mux = channel->mux;
     struct wire_writer packet;
-    if (channel->eof_received || channel->close_sent || channel->dead) {
+    if (channel->eof_received || channel->close_sent || channel->dead || !window_grant_is_due(&channel->window)) {
         return;
     }
     uint32_t bytes = window_grant(&channel->window, &mux->windows, mux->link.now_us(mux->link.arg));

@@ -103,10 +103,15 @@ void window_consume(struct window *window, uint32_t bytes)
     window->consumed += bytes;
 }
 
+bool window_grant_is_due(const struct window *window)
+{
+    return window->bonus != 0 || window->consumed >= window->size / 2;
+}
+
 uint32_t window_grant(struct window *window, struct window_pool *pool, uint64_t now_us)
 {
     uint32_t less = window->withheld < window->consumed ? window->withheld : window->consumed;
-    if (window->bonus == 0 && window->consumed < window->size / 2) {
+    if (!window_grant_is_due(window)) {
         return 0;
     }
     window->withheld -= less;

@@ -53,6 +53,8 @@ void window_close(struct window *window, struct window_pool *pool);
 bool window_receive(struct window *window, struct window_pool *pool, uint32_t bytes, uint64_t now_us);
 /* The owner has read so much of what came. */
 void window_consume(struct window *window, uint32_t bytes);
+/* Whether window_grant would give something: asks for no time, since it is asked with each packet. */
+bool window_grant_is_due(const struct window *window);
 /* How many bytes to grant to the peer now, 0 for none; they count as granted. To be asked after the two above. */
 uint32_t window_grant(struct window *window, struct window_pool *pool, uint64_t now_us);
 
