@@ -92,8 +92,8 @@ enum err key_scan_run(const struct host_spec *spec, struct key_scan *out, struct
         attempt_run(&attempt, &one);
         if (!attempt.found && (why.code == OK || !attempt.no_such_type))
             why = attempt.why;
-        failed =
-            !attempt.found && !attempt.no_such_type; /* the network, not the type: a part of the keys is no answer */
+        /* The network, not the type: a part of the keys is no answer. */
+        failed = !attempt.found && !attempt.no_such_type;
     }
     host_spec_deinit(&one);
     if (result == OK && (out->count == 0 || failed))

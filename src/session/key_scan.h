@@ -21,7 +21,7 @@ struct key_scan {
 };
 
 /* Connects to spec's host once per type of key. Blocking: runs a loop of its own, for at most the spec's timeouts. OK
- * with at least one key, else what went wrong. `out` is to be deinitialised in any case. */
+ * with at least one key and all types asked for, else what went wrong. `out` is to be deinitialised in any case. */
 enum err key_scan_run(const struct host_spec *spec, struct key_scan *out, struct err_info *info);
 void key_scan_deinit(struct key_scan *scan);
 
