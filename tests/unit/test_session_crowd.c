@@ -18,7 +18,8 @@
 
 enum {
     IDLE = 2000,
-    ROUNDS = 7,
+    ROUNDS_MIN = 3,
+    ROUNDS_MAX = 40,
     BYTES = 32 * 1024 * 1024, /* each way, each round */
     BLOCK = 32 * 1024,
     PEER_WINDOW = 4 * 1024 * 1024,
@@ -31,7 +32,9 @@ enum {
     MSG_CLOSE = 97
 };
 
-/* Slower by no more than this: the goal is a tenth, and a machine with other things to do has its share. */
+/* Slower by no more than this: the goal is a tenth, and a machine with other things to do has its share. What such a
+ * machine does to a round only adds to its time, so the best of many rounds is near the truth; a few of them are enough
+ * on a quiet one. */
 static const double LIMIT = 1.25;
 
 struct line {
@@ -327,7 +330,8 @@ static void idle_channels_cost_a_busy_one_nothing(void **state)
     session_start(net.session);
     run_until(is_ready);
     (void)transfer(); /* warm */
-    for (int round = 0; round < ROUNDS; round++) {
+    int round = 0;
+    for (; round < ROUNDS_MIN || (round < ROUNDS_MAX && among > LIMIT * alone); round++) {
         run_until(all_are_closed);
         double seconds = transfer();
         alone = seconds < alone ? seconds : alone;
@@ -335,8 +339,8 @@ static void idle_channels_cost_a_busy_one_nothing(void **state)
         seconds = transfer_among_idle();
         among = seconds < among ? seconds : among;
     }
-    print_message("best of %d: alone %.4f s of CPU, among %d idle ones %.4f s: %.3f times\n", ROUNDS, alone, IDLE,
-                  among, among / alone);
+    print_message("best of %d: alone %.4f s of CPU, among %d idle ones %.4f s: %.3f times\n", round, alone, IDLE, among,
+                  among / alone);
     assert_true(among <= LIMIT * alone);
     run_until(all_are_closed);
     session_stop(net.session, 1000);

@@ -50,6 +50,16 @@ def leaves_nothing(adopts_orphans):
     assert not left, f"the test left processes behind: {left}"
 
 
+SHOWN_LINES = 120
+
+
+def show(title, output):
+    """Prints the end of what a program said; pytest shows it with a test that fails."""
+    if output is not None:
+        lines = output.text().splitlines()
+        print("\n".join([f"{title}:", *lines[-SHOWN_LINES:]]))
+
+
 @pytest.fixture(scope="session")
 def key_folder(tmp_path_factory):
     return tmp_path_factory.mktemp("keys")
@@ -86,6 +96,7 @@ def start_sshd(tmp_path, host_key, user_key):
 
     yield start
     for server in started:
+        show(f"{server.folder.name} said", server.log)
         server.stop()
 
 
@@ -122,16 +133,14 @@ def new_holdfast(tmp_path):
 
     yield new
     for program in made:
+        show(f"{program.folder.name} said", program.err)
         program.end()
 
 
 @pytest.fixture
-def holdfast(new_holdfast, request):
-    """A Holdfast that is not running yet. What it said is shown with a failing test."""
-    program = new_holdfast()
-    yield program
-    if program._process is not None:
-        print(f"holdfast said:\n{program.err.text()}")
+def holdfast(new_holdfast):
+    """A Holdfast that is not running yet."""
+    return new_holdfast()
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ class Holdfast:
 
     @property
     def err(self):
-        return self._process.err
+        return self._process.err if self._process is not None else None
 
     @property
     def out(self):

@@ -74,7 +74,7 @@ class Sshd:
 
     @property
     def log(self):
-        return self._process.err
+        return self._process.err if self._process is not None else None
 
     @property
     def pid(self):
