@@ -191,16 +191,27 @@ static void civil_from_days(int64_t days, int *year, int *month, int *day)
     *year = (int)(year_of_era + era * 400 + (*month <= 2 ? 1 : 0));
 }
 
-const char *time_text_now(char *out, size_t cap_bytes)
+uint64_t time_unix_ms(void)
 {
     uv_timeval64_t now = {0, 0};
+    (void)uv_gettimeofday(&now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_usec / 1000;
+}
+
+const char *time_text(uint64_t unix_ms, char *out, size_t cap_bytes)
+{
     int year = 1970;
     int month = 1;
     int day = 1;
-    (void)uv_gettimeofday(&now);
-    civil_from_days(now.tv_sec / 86400, &year, &month, &day);
-    int second = (int)(now.tv_sec % 86400);
+    int64_t seconds = (int64_t)(unix_ms / 1000);
+    civil_from_days(seconds / 86400, &year, &month, &day);
+    int second = (int)(seconds % 86400);
     (void)snprintf(out, cap_bytes, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", year, month, day, second / 3600,
-                   second / 60 % 60, second % 60, (int)(now.tv_usec / 1000));
+                   second / 60 % 60, second % 60, (int)(unix_ms % 1000));
     return out;
+}
+
+const char *time_text_now(char *out, size_t cap_bytes)
+{
+    return time_text(time_unix_ms(), out, cap_bytes);
 }

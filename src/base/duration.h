@@ -18,6 +18,10 @@ enum err size_parse(const char *text, uint64_t *out_bytes, struct err_info *info
 enum err size_parse_ssh(const char *text, uint64_t *out_bytes, struct err_info *info);
 /* 1500 -> "1.5s", 250 -> "250ms", 90000 -> "1m30s". Returns `out`. */
 const char *duration_text(uint64_t ms, char *out, size_t cap_bytes);
+/* Now, as milliseconds since 1970-01-01 UTC by the system's clock, which may be set back. */
+uint64_t time_unix_ms(void);
+/* Such a time as RFC 3339 UTC with milliseconds; `out` of at least 32 bytes. Returns `out`. */
+const char *time_text(uint64_t unix_ms, char *out, size_t cap_bytes);
 /* Now as RFC 3339 UTC with milliseconds ("2026-11-22T21:00:00.123Z"); `out` of at least 32 bytes. */
 const char *time_text_now(char *out, size_t cap_bytes);
 

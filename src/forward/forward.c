@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "forward/internal.h"
 
-static const char *state_name(enum forward_state state)
+const char *forward_state_name(enum forward_state state)
 {
     static const char *const names[] = {"idle", "binding", "up", "failed"};
     return names[state];
@@ -33,7 +33,7 @@ void forward_set_state(struct forward *forward, enum forward_state state, const 
     }
     forward->state = state;
     log_debug(forward->log_name, "%s: %s%s%s", forward_spec_text(forward->spec, forward->bound_port, text, sizeof text),
-              state_name(state), why != NULL ? ": " : "", why != NULL ? why->message : "");
+              forward_state_name(state), why != NULL ? ": " : "", why != NULL ? why->message : "");
     if ((state == FORWARD_UP || state == FORWARD_FAILED) && !forward->stopping) {
         forward->answer_due = true; /* told from the loop, so that forward_bind never calls back from inside */
         (void)uv_timer_start(&forward->timer, on_answer_due, 0, 0);

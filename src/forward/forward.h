@@ -57,6 +57,8 @@ void forward_stop(struct forward *forward);
 /* After on_stopped, or before anything was started. */
 void forward_free(struct forward *forward);
 
+/* "idle", "binding", "up", "failed". */
+const char *forward_state_name(enum forward_state state);
 enum forward_state forward_get_state(const struct forward *forward);
 const struct forward_spec *forward_get_spec(const struct forward *forward);
 const struct err_info *forward_error(const struct forward *forward);

@@ -108,19 +108,24 @@ const char *endpoint_text(const struct endpoint *endpoint, char *out, size_t cap
     return out;
 }
 
+const char *forward_listen_text(const struct forward_spec *spec, uint16_t bound_port, char *out, size_t cap_bytes)
+{
+    const char *host = spec->listen.host;
+    if (spec->listen.kind != ENDPOINT_TCP) {
+        return endpoint_text(&spec->listen, out, cap_bytes);
+    }
+    if (host == NULL) {
+        host = spec->type == FORWARD_LOCAL && spec->gateway_ports ? "*" : "127.0.0.1";
+    }
+    tcp_text(host, bound_port != 0 ? bound_port : spec->listen.port, out, cap_bytes);
+    return out;
+}
+
 const char *forward_spec_text(const struct forward_spec *spec, uint16_t bound_port, char *out, size_t cap_bytes)
 {
     char listen[320];
     char to[320];
-    if (spec->listen.kind == ENDPOINT_TCP) {
-        const char *host = spec->listen.host;
-        if (host == NULL) {
-            host = spec->type == FORWARD_LOCAL && spec->gateway_ports ? "*" : "127.0.0.1";
-        }
-        tcp_text(host, bound_port != 0 ? bound_port : spec->listen.port, listen, sizeof listen);
-    } else {
-        (void)endpoint_text(&spec->listen, listen, sizeof listen);
-    }
+    (void)forward_listen_text(spec, bound_port, listen, sizeof listen);
     if (spec->to.kind == ENDPOINT_NONE) {
         (void)snprintf(out, cap_bytes, "%s %s", forward_type_flag(spec->type), listen);
     } else {

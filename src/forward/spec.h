@@ -59,6 +59,9 @@ enum err endpoint_add_word(struct endpoint *endpoint, const char *word);
 /* "127.0.0.1:80", "[::1]:80", "*:80", "80" (no host), "/run/x.sock", "command:PROGRAM:80", "wsl:Debian:80". Returns
  * `out`. */
 const char *endpoint_text(const struct endpoint *endpoint, char *out, size_t cap_bytes);
+/* Where it listens: "127.0.0.1:8080", "*:80", "/run/x.sock", with the port really bound (`bound_port`, 0: as
+ * specified). Returns `out`. */
+const char *forward_listen_text(const struct forward_spec *spec, uint16_t bound_port, char *out, size_t cap_bytes);
 /* "-L 127.0.0.1:8080 -> intranet:80" with the port really bound (`bound_port`, 0: as specified). Returns `out`. */
 const char *forward_spec_text(const struct forward_spec *spec, uint16_t bound_port, char *out, size_t cap_bytes);
 /* "-L", "-R", "-D" and "local", "remote", "dynamic", "remote_dynamic", "direct". */

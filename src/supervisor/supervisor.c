@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "base/log.h"
 #include "platform/platform.h"
 #include "supervisor/lock_name.h"
@@ -32,6 +33,7 @@ struct supervisor {
      * for, since a tunnel is not stopped from inside its own callback. */
     uv_async_t wake;
     FILE *up_lines;
+    uint64_t started_unix_ms;
     uint64_t grace_ms;
     struct kept *kept;
     size_t count;
@@ -224,6 +226,7 @@ enum err supervisor_new(uv_loop_t *loop, const struct tunnel_spec *specs, size_t
         return err_set(info, ERR_MEMORY, "out of memory");
     }
     supervisor->loop = loop;
+    supervisor->started_unix_ms = time_unix_ms();
     supervisor->kept = kept;
     supervisor->up_lines = options->up_lines;
     supervisor->grace_ms = options->grace_ms != 0 ? options->grace_ms : DEFAULT_GRACE_MS;
@@ -277,6 +280,21 @@ void supervisor_stop(struct supervisor *supervisor)
     supervisor->was_asked_to_stop = true;
     for (size_t i = 0; i < supervisor->count; i++)
         stop_one(&supervisor->kept[i], grace_ms);
+}
+
+size_t supervisor_tunnel_count(const struct supervisor *supervisor)
+{
+    return supervisor->count;
+}
+
+const struct tunnel *supervisor_tunnel_at(const struct supervisor *supervisor, size_t index)
+{
+    return supervisor->kept[index].tunnel;
+}
+
+uint64_t supervisor_started_unix_ms(const struct supervisor *supervisor)
+{
+    return supervisor->started_unix_ms;
 }
 
 int supervisor_exit_code(const struct supervisor *supervisor)

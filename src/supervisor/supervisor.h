@@ -27,6 +27,10 @@ void supervisor_wake(struct supervisor *supervisor);
 /* First call: graceful (grace_ms). Second call: at once. When all are stopped the supervisor closes its own handles, so
  * that uv_run returns. */
 void supervisor_stop(struct supervisor *supervisor);
+/* Its tunnels, in the order of their definitions, and when it was made: for the status. */
+size_t supervisor_tunnel_count(const struct supervisor *supervisor);
+const struct tunnel *supervisor_tunnel_at(const struct supervisor *supervisor, size_t index);
+uint64_t supervisor_started_unix_ms(const struct supervisor *supervisor);
 /* The process's exit code, valid after uv_run returned (DESIGN section 5). */
 int supervisor_exit_code(const struct supervisor *supervisor);
 /* After uv_run returned. */

@@ -36,6 +36,9 @@ struct tunnel {
     struct file_watch trust_watch; /* while failed for a host key: the known_hosts files may be mended */
     size_t handles;
     uint64_t up_since_ms; /* 0: not up in this session */
+    uint64_t since_unix_ms, last_error_unix_ms;
+    uint64_t attempts, sessions_up;
+    uint64_t past_bytes_in, past_bytes_out; /* of the sessions that ended */
     bool has_been_up;
     bool stopping, draining, ended, stopped_told;
     struct err_info last_error;
@@ -65,12 +68,19 @@ static void apply(struct tunnel *tunnel, enum tunnel_event event, const char *de
         return;
     }
     tunnel->state = state;
+    tunnel->since_unix_ms = time_unix_ms();
     log_line(state_level(tunnel, state), tunnel->spec.name, "%s (was %s)%s%s%s%s", tunnel_state_name(state),
              tunnel_state_name(old), detail != NULL ? ": " : "", detail != NULL ? detail : "", why != NULL ? ": " : "",
              why != NULL ? why->message : "");
     if (tunnel->events.on_state != NULL) {
         tunnel->events.on_state(tunnel->events.arg, tunnel, state, why);
     }
+}
+
+static void set_last_error(struct tunnel *tunnel, const struct err_info *why)
+{
+    tunnel->last_error = *why;
+    tunnel->last_error_unix_ms = time_unix_ms();
 }
 
 /* ---- waiting and trying again ---- */
@@ -121,7 +131,7 @@ static void wait_or_fail(struct tunnel *tunnel, const struct err_info *why)
         .now_ms = now,
         .random01 = chance(),
     };
-    tunnel->last_error = *why;
+    set_last_error(tunnel, why);
     tunnel->up_since_ms = 0;
     if (is_hopeless(tunnel, why)) {
         apply(tunnel, TUNNEL_EVENT_HOPELESS, NULL, why);
@@ -209,9 +219,10 @@ static void evaluate(struct tunnel *tunnel)
     }
     if (tunnel->up_since_ms == 0) {
         tunnel->up_since_ms = uv_now(tunnel->loop);
+        tunnel->sessions_up++;
     }
     if (failed != NULL) {
-        tunnel->last_error = *failed;
+        set_last_error(tunnel, failed);
         apply(tunnel, TUNNEL_EVENT_SOME_FAILED, NULL, failed);
         return;
     }
@@ -305,6 +316,10 @@ static void on_session_closed(void *arg, const struct err_info *why)
     struct tunnel *tunnel = arg;
     struct session *session = tunnel->session;
     struct err_info reason = tunnel->fault.code != OK ? tunnel->fault : *why;
+    struct session_facts facts;
+    session_get_facts(session, &facts);
+    tunnel->past_bytes_in += facts.bytes_in;
+    tunnel->past_bytes_out += facts.bytes_out;
     tunnel->session = NULL;
     tunnel->session_ready = false;
     tunnel->fault.code = OK;
@@ -328,6 +343,7 @@ static void begin_attempt(struct tunnel *tunnel)
         return;
     }
     file_watch_look(&tunnel->trust_watch);
+    tunnel->attempts++;
     apply(tunnel, TUNNEL_EVENT_ATTEMPT, NULL, NULL);
     bool interactive = tunnel->spec.one_line && !tunnel->spec.host.batch_mode && !tunnel->has_been_up;
     tunnel->session = session_new(tunnel->loop, &tunnel->spec.host, interactive, tunnel->spec.name, &events);
@@ -488,6 +504,7 @@ struct tunnel *tunnel_new(uv_loop_t *loop, const struct tunnel_spec *spec, const
         return NULL;
     }
     tunnel->loop = loop;
+    tunnel->since_unix_ms = time_unix_ms();
     tunnel->events = *events;
     tunnel_spec_init(&tunnel->spec);
     tunnel->slots = calloc(spec->forward_count + 1, sizeof *tunnel->slots);
@@ -514,7 +531,7 @@ void tunnel_start(struct tunnel *tunnel)
     if (!make_forwards(tunnel)) {
         struct err_info why;
         (void)err_set(&why, ERR_MEMORY, "out of memory");
-        tunnel->last_error = why;
+        set_last_error(tunnel, &why);
         apply(tunnel, TUNNEL_EVENT_HOPELESS, NULL, &why);
         return;
     }
@@ -559,6 +576,47 @@ bool tunnel_has_been_up(const struct tunnel *tunnel)
 const struct err_info *tunnel_last_error(const struct tunnel *tunnel)
 {
     return &tunnel->last_error;
+}
+
+static int64_t next_retry_ms(const struct tunnel *tunnel)
+{
+    const uv_timer_t *timer = tunnel->state == TUNNEL_WAITING ? &tunnel->retry_timer : &tunnel->forward_timer;
+    if (tunnel->handles == 0 || tunnel->ended || !uv_is_active((const uv_handle_t *)timer)) {
+        return -1;
+    }
+    return (int64_t)uv_timer_get_due_in(timer);
+}
+
+void tunnel_get_facts(const struct tunnel *tunnel, struct tunnel_facts *out)
+{
+    *out = (struct tunnel_facts){
+        .state = tunnel->state,
+        .since_unix_ms = tunnel->since_unix_ms,
+        .attempts = tunnel->attempts,
+        .reconnects = tunnel->sessions_up > 1 ? tunnel->sessions_up - 1 : 0,
+        .next_retry_ms = next_retry_ms(tunnel),
+        .last_error = tunnel->last_error.code != OK ? &tunnel->last_error : NULL,
+        .last_error_unix_ms = tunnel->last_error_unix_ms,
+        .session = {.rtt_ms = -1},
+        .bytes_in = tunnel->past_bytes_in,
+        .bytes_out = tunnel->past_bytes_out,
+    };
+    if (tunnel->session != NULL) {
+        session_get_facts(tunnel->session, &out->session);
+        out->has_peer = out->session.address[0] != '\0';
+        out->bytes_in += out->session.bytes_in;
+        out->bytes_out += out->session.bytes_out;
+    }
+}
+
+size_t tunnel_forward_count(const struct tunnel *tunnel)
+{
+    return tunnel->forward_count;
+}
+
+const struct forward *tunnel_forward(const struct tunnel *tunnel, size_t index)
+{
+    return tunnel->slots[index].forward;
 }
 
 bool tunnel_is_hopeless(const struct tunnel *tunnel)

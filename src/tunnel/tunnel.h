@@ -6,6 +6,8 @@
 #include <uv.h>
 
 #include "base/err.h"
+#include "forward/forward.h"
+#include "session/session.h"
 #include "tunnel/spec.h"
 
 enum tunnel_state {
@@ -23,6 +25,19 @@ enum tunnel_state {
 
 struct tunnel;
 
+/* The facts of a tunnel for the status. What is pointed to is the tunnel's, valid until the loop goes on. */
+struct tunnel_facts {
+    enum tunnel_state state;
+    uint64_t since_unix_ms; /* of the state */
+    uint64_t attempts;      /* begun since it was made */
+    uint64_t reconnects;    /* sessions that were up after the first one */
+    int64_t next_retry_ms;  /* until the next attempt of the tunnel or of one of its forwards; -1: none waits */
+    const struct err_info *last_error; /* NULL: none yet */
+    uint64_t last_error_unix_ms;
+    bool has_peer; /* there is a connection, and `session` is about it */
+    struct session_facts session;
+    uint64_t bytes_in, bytes_out; /* on the wire to the peer, over all sessions */
+};
 struct tunnel_events {
     /* After each change of state (already logged). `why` is NULL where nothing failed. */
     void (*on_state)(void *arg, struct tunnel *tunnel, enum tunnel_state state, const struct err_info *why);
@@ -52,6 +67,11 @@ const char *tunnel_state_name(enum tunnel_state state);
 const struct tunnel_spec *tunnel_get_spec(const struct tunnel *tunnel);
 /* True once the tunnel has been up since tunnel_start. */
 bool tunnel_has_been_up(const struct tunnel *tunnel);
+/* How it is now. */
+void tunnel_get_facts(const struct tunnel *tunnel, struct tunnel_facts *out);
+/* Its forwards as they are now: none before tunnel_start. */
+size_t tunnel_forward_count(const struct tunnel *tunnel);
+const struct forward *tunnel_forward(const struct tunnel *tunnel, size_t index);
 /* The last failure (code OK when there was none). Owned by the tunnel. */
 const struct err_info *tunnel_last_error(const struct tunnel *tunnel);
 /* True when the last failure makes further attempts pointless for a one-line tunnel that was never up. */
