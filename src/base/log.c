@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "base/duration.h"
+#include "base/utf8.h"
 
 #define MESSAGE_CAP_BYTES 4096
 #define NAME_CAP_BYTES 256
@@ -36,6 +37,8 @@ static struct {
     log_sink *sink;
     void *sink_arg;
     enum log_level sink_level;
+    log_sink *tap;
+    void *tap_arg;
     struct line line;
 } logger = {.once = UV_ONCE_INIT, .level = LOG_LEVEL_INFO, .format = LOG_FORMAT_TEXT, .file = STDERR_FD};
 
@@ -107,33 +110,6 @@ static void append(struct line *line, const char *bytes, size_t len)
 static void append_text(struct line *line, const char *text)
 {
     append(line, text, strlen(text));
-}
-
-/* The length of the well-formed UTF-8 sequence at `text` (RFC 3629: shortest form, no surrogates, up to U+10FFFF), and
- * its code point; 0 when there is none. `text` ends in a zero byte. */
-static size_t utf8_sequence(const unsigned char *text, uint32_t *out_code_point)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t len = text[0] < 0x80   ? 1
-                 : text[0] < 0xc0 ? 0
-                 : text[0] < 0xe0 ? 2
-                 : text[0] < 0xf0 ? 3
-                 : text[0] < 0xf8 ? 4
-                                  : 0;
-    if (len < 2) {
-        *out_code_point = text[0];
-        return len;
-    }
-    uint32_t code_point = text[0] & (0x7fU >> len);
-    for (size_t i = 1; i < len; i++) {
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-        code_point = code_point << 6 | (text[i] & 0x3fU);
-    }
-    if (code_point < least[len] || code_point > 0x10ffff || (code_point >= 0xd800 && code_point <= 0xdfff))
-        return 0;
-    *out_code_point = code_point;
-    return len;
 }
 
 /* C0, DEL and C1: what a terminal could act upon. */
@@ -288,6 +264,8 @@ static void write_line(enum log_level level, const char *tunnel, const char *mes
     logger.size_bytes += line->len;
     if (logger.sink != NULL && level <= logger.sink_level)
         logger.sink(logger.sink_arg, level, tunnel, message);
+    if (logger.tap != NULL)
+        logger.tap(logger.tap_arg, level, tunnel, message);
 }
 
 void log_rotate_at(uint64_t cap_bytes, unsigned keep)
@@ -360,6 +338,19 @@ void log_reopen(void)
         }
     }
     unlock();
+}
+
+void log_set_tap(log_sink *tap, void *arg)
+{
+    lock();
+    logger.tap = tap;
+    logger.tap_arg = arg;
+    unlock();
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_words[level];
 }
 
 enum log_level log_get_level(void)

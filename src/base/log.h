@@ -27,7 +27,11 @@ void log_rotate_at(uint64_t cap_bytes, unsigned keep);
  * not log itself. NULL: nobody. */
 typedef void log_sink(void *arg, enum log_level level, const char *tunnel, const char *message);
 void log_set_sink(log_sink *sink, void *arg, enum log_level level);
+/* Each line that is logged is told to `tap` as well, under the same terms; for base/log_ring.c. */
+void log_set_tap(log_sink *tap, void *arg);
 enum log_level log_get_level(void);
+/* "error", "warning", ... Static text. */
+const char *log_level_name(enum log_level level);
 /* Parses "error", "warning", "info", "debug", "trace"; returns 0 or -1. */
 int log_level_parse(const char *word, enum log_level *out);
 int log_format_parse(const char *word, enum log_format *out);
