@@ -39,6 +39,8 @@ static struct {
     enum log_level sink_level;
     log_sink *tap;
     void *tap_arg;
+    log_writer *writer;
+    void *writer_arg;
     struct line line;
 } logger = {.once = UV_ONCE_INIT, .level = LOG_LEVEL_INFO, .format = LOG_FORMAT_TEXT, .file = STDERR_FD};
 
@@ -227,8 +229,19 @@ static void rotate(void)
         logger.size_bytes = 0; /* it could not be renamed: that is tried again after as much more */
 }
 
-/* Makes and writes the line; the lock is held. */
-static void write_line(enum log_level level, const char *tunnel, const char *message)
+/* Hands the line to the writer in place of standard error; the lock is held. */
+static bool hand_over(enum log_level level, const char *tunnel, const char *message)
+{
+    struct line *line = &logger.line;
+    line->len = 0;
+    append_escaped_text(line, message);
+    append(line, "", 1);
+    line->bytes[sizeof line->bytes - 1] = 0;
+    return logger.writer(logger.writer_arg, level, tunnel, line->bytes);
+}
+
+/* Makes the line in `logger.line`; the lock is held. */
+static void make_line(enum log_level level, const char *tunnel, const char *message)
 {
     struct line *line = &logger.line;
     char now[32];
@@ -251,17 +264,31 @@ static void write_line(enum log_level level, const char *tunnel, const char *mes
         append_text(line, "}\n");
     } else {
         char head[64];
-        (void)snprintf(head, sizeof head, "%s %-5s ", now, level_words[level]);
+        if (logger.writer != NULL && logger.path == NULL)
+            (void)snprintf(head, sizeof head, "<%d>", log_level_priority(level));
+        else
+            (void)snprintf(head, sizeof head, "%s %-5s ", now, level_words[level]);
         append_text(line, head);
         append_escaped_text(line, name);
         append_text(line, ": ");
         append_escaped_text(line, message);
         append_text(line, "\n");
     }
-    if (logger.path != NULL && logger.cap_bytes != 0 && logger.size_bytes + line->len > logger.cap_bytes)
-        rotate();
-    write_all(logger.file, line->bytes, line->len);
-    logger.size_bytes += line->len;
+}
+
+/* Makes and writes the line; the lock is held. */
+static void write_line(enum log_level level, const char *tunnel, const char *message)
+{
+    struct line *line = &logger.line;
+    bool is_taken = logger.writer != NULL && logger.path == NULL && logger.format == LOG_FORMAT_TEXT &&
+                    hand_over(level, tunnel, message);
+    if (!is_taken) {
+        make_line(level, tunnel, message);
+        if (logger.path != NULL && logger.cap_bytes != 0 && logger.size_bytes + line->len > logger.cap_bytes)
+            rotate();
+        write_all(logger.file, line->bytes, line->len);
+        logger.size_bytes += line->len;
+    }
     if (logger.sink != NULL && level <= logger.sink_level)
         logger.sink(logger.sink_arg, level, tunnel, message);
     if (logger.tap != NULL)
@@ -283,6 +310,19 @@ void log_set_sink(log_sink *sink, void *arg, enum log_level level)
     logger.sink_arg = arg;
     logger.sink_level = level;
     unlock();
+}
+
+void log_set_writer(log_writer *writer, void *arg)
+{
+    lock();
+    logger.writer = writer;
+    logger.writer_arg = arg;
+    unlock();
+}
+
+int log_level_priority(enum log_level level)
+{
+    return level == LOG_LEVEL_ERROR ? 3 : level == LOG_LEVEL_WARNING ? 4 : level == LOG_LEVEL_INFO ? 6 : 7;
 }
 
 int log_open(const char *path, enum log_level level, enum log_format format)

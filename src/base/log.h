@@ -5,6 +5,7 @@
 #ifndef HOLDFAST_BASE_LOG_H
 #define HOLDFAST_BASE_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/printf_like.h"
@@ -29,6 +30,13 @@ typedef void log_sink(void *arg, enum log_level level, const char *tunnel, const
 void log_set_sink(log_sink *sink, void *arg, enum log_level level);
 /* Each line that is logged is told to `tap` as well, under the same terms; for base/log_ring.c. */
 void log_set_tap(log_sink *tap, void *arg);
+/* Takes the lines that would go to standard error as text, with control characters escaped, in the thread that logs; it
+ * must not log itself. When it returns false the line goes to standard error, after "<N>" of sd-daemon(3) in place of
+ * time and level. NULL: standard error. A file of log_open and the format json come first. */
+typedef bool log_writer(void *arg, enum log_level level, const char *tunnel, const char *message);
+void log_set_writer(log_writer *writer, void *arg);
+/* The syslog priority of a level: 3 for an error, 4, 6, and 7 for all that is finer. */
+int log_level_priority(enum log_level level);
 enum log_level log_get_level(void);
 /* "error", "warning", ... Static text. */
 const char *log_level_name(enum log_level level);

@@ -3,6 +3,8 @@
 #ifndef HOLDFAST_SERVICE_SERVICE_H
 #define HOLDFAST_SERVICE_SERVICE_H
 
+#include <stdbool.h>
+
 #include "supervisor/supervisor.h"
 
 /* Runs the tunnels on a loop of its own until they are stopped (the first request: graceful, a second one: at once) or
@@ -15,5 +17,11 @@ int service_run(const struct tunnel_spec *specs, size_t count, const struct supe
  * returned. ERR_USAGE when nobody but a person started this process, ERR_UNSUPPORTED on systems whose manager needs no
  * such connection. */
 enum err service_host(const char *name, int (*body)(void *arg), void *arg, int *out_code, struct err_info *info);
+
+/* Has the log go to the system's own where the service manager has given us that as standard error (systemd's journal,
+ * with PRIORITY and HOLDFAST_TUNNEL as fields of their own). False: it is as log_open has it. A log with a file stays
+ * in the file. */
+bool service_log_begin(void);
+void service_log_end(void);
 
 #endif

@@ -16,6 +16,7 @@ struct posix_service {
     struct supervisor *supervisor;
     uv_signal_t signals[SIGNALS];
     size_t open_count;
+    struct notify_watchdog watchdog;
     bool ends_with_terminal; /* we were started at a terminal, and not under nohup */
 };
 
@@ -37,7 +38,7 @@ static void on_signal(uv_signal_t *handle, int number)
              number == SIGTERM  ? "SIGTERM"
              : number == SIGINT ? "SIGINT"
                                 : "the terminal is gone");
-    notify_service_manager("STOPPING=1");
+    notify_stopping();
     service_request_stop(service->supervisor);
 }
 
@@ -57,18 +58,19 @@ static int listen_for_signals(void *arg, uv_loop_t *loop, struct supervisor *sup
             return status;
         uv_unref((uv_handle_t *)handle);
     }
-    return 0;
+    return notify_watchdog_start(&service->watchdog, loop);
 }
 
 static void on_ready(void *arg)
 {
     (void)arg;
-    notify_service_manager("READY=1");
+    notify_ready();
 }
 
 static void unlisten(void *arg)
 {
     struct posix_service *service = arg;
+    notify_watchdog_stop(&service->watchdog);
     /* We are ending. A signal that comes now, without its handler, would end us with the wrong exit code. Ignored
      * rather than blocked: the loop's worker threads have masks of their own. */
     for (size_t i = 0; i < service->open_count && i < SIGNALS; i++) {

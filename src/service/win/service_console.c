@@ -61,3 +61,12 @@ int service_run(const struct tunnel_spec *specs, size_t count, const struct supe
     struct service_hooks hooks = {.listen = listen_for_events, .unlisten = unlisten, .arg = &service};
     return service_run_with(specs, count, options, &hooks);
 }
+
+bool service_log_begin(void)
+{
+    return false;
+}
+
+void service_log_end(void)
+{
+}
