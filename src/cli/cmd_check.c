@@ -25,7 +25,7 @@ static void print_tunnel(const struct tunnel_spec *tunnel)
 
 int cmd_check(int argc, char **argv)
 {
-    struct config config = {NULL, 0};
+    struct config config = {.tunnels = NULL};
     const char **paths = NULL;
     size_t path_count = 0;
     size_t forwards = 0;

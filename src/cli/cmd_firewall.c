@@ -66,7 +66,7 @@ static int answer(enum err result, const struct err_info *info)
 
 static int allow(const struct firewall_words *words, const char *rule)
 {
-    struct config config = {NULL, 0};
+    struct config config = {.tunnels = NULL};
     uint16_t ports[PORTS_MAX];
     struct err_info info;
     int code = cli_load(words->paths, words->path_count, &config);

@@ -164,7 +164,7 @@ static int take_all(int argc, char **argv, const char **paths, size_t *path_coun
 
 int cmd_keygen(int argc, char **argv)
 {
-    struct config config = {NULL, 0};
+    struct config config = {.tunnels = NULL};
     const char *name = NULL;
     size_t path_count = 0;
     int code = CLI_FAILED;

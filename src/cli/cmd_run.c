@@ -7,7 +7,7 @@
 
 int cmd_run(int argc, char **argv)
 {
-    struct config config = {NULL, 0};
+    struct config config = {.tunnels = NULL};
     struct log_flags log;
     const char **paths = NULL;
     size_t path_count = 0;
@@ -17,14 +17,21 @@ int cmd_run(int argc, char **argv)
         goto out;
     }
     code = cli_load(paths, path_count, &config);
+    if (code == CLI_OK && log.file == NULL && config.log.path != NULL) {
+        log.file = config.log.path;
+        log.max_bytes = log.max_bytes != 0 ? log.max_bytes : config.log.max_bytes;
+        log.keep = log.keep != 0 ? log.keep : config.log.keep;
+    }
     if (code == CLI_OK) {
         code = log_flags_open(&log, LOG_LEVEL_INFO);
     }
     if (code == CLI_OK) {
+        bool is_systems = service_log_begin();
         bool is_json = log.format != NULL && strcmp(log.format, "json") == 0; /* then all of stderr is for a program */
         const struct supervisor_options options = {
-            .up_lines = log.quiet || is_json ? NULL : stderr, .state_dir = NULL, .grace_ms = 5000};
+            .up_lines = log.quiet || is_json || is_systems ? NULL : stderr, .state_dir = NULL, .grace_ms = 5000};
         code = service_run(config.tunnels, config.tunnel_count, &options);
+        service_log_end();
         log_close();
     }
 out:

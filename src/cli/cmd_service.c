@@ -7,13 +7,11 @@
 #include "cli/cli.h"
 #include "cli/common.h"
 #include "cli/service_check.h"
+#include "config/log_file.h"
 #include "config/text.h"
 #include "platform/platform.h"
 #include "service/manager.h"
 #include "service/service.h"
-
-#define LOG_CAP_BYTES (10U << 20)
-#define LOG_KEEP 5
 
 struct service_words {
     struct args args;
@@ -176,7 +174,7 @@ static void say_installed(const struct service_words *words, const struct config
 
 static int do_install(const struct service_words *words)
 {
-    struct config config = {NULL, 0};
+    struct config config = {.tunnels = NULL};
     struct err_info info;
     char **paths = NULL;
     size_t path_count = 0;
@@ -277,21 +275,35 @@ static int load_into_log(const struct service_words *words, struct config *confi
     return result == OK ? CLI_OK : result == ERR_MEMORY ? CLI_FAILED : CLI_USAGE;
 }
 
+/* From the service's own log to the one that the definitions name. */
+static void log_to(const struct config_log *log)
+{
+    int status = log_open(log->path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    if (status != 0) {
+        log_error(NULL, "the log goes on here, since %s cannot be written: %s", log->path, err_uv_text(status));
+        return;
+    }
+    log_rotate_at(log->max_bytes, log->keep);
+}
+
 static int hosted(void *arg)
 {
     const struct service_words *words = arg;
-    struct config config = {NULL, 0};
+    struct config config = {.tunnels = NULL};
     char *state = service_state_dir();
     const struct supervisor_options options = {.up_lines = NULL, .state_dir = state, .grace_ms = 5000};
     char *path = service_log_path(words->name);
     int status = path != NULL ? log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT) : UV_ENOMEM;
-    log_rotate_at(LOG_CAP_BYTES, LOG_KEEP);
+    log_rotate_at(CONFIG_LOG_MAX_BYTES, CONFIG_LOG_KEEP);
     if (status != 0) {
         log_error(NULL, "the log %s cannot be written: %s; only warnings are kept, by the system's event log",
                   path != NULL ? path : "", err_uv_text(status));
     }
     log_info(NULL, "the service %s begins", words->name);
     int code = load_into_log(words, &config);
+    if (code == CLI_OK && config.log.path != NULL) {
+        log_to(&config.log);
+    }
     if (code == CLI_OK) {
         code = service_run(config.tunnels, config.tunnel_count, &options);
     }

@@ -64,7 +64,8 @@ static int take_flag(struct trust *trust)
 
 static int take_long(struct trust *trust)
 {
-    static const char *const names[] = {"yes", "replace", "help", "known-hosts", "log-level", "log-format", "log-file"};
+    static const char *const names[] = {"yes",       "replace",    "help",     "known-hosts",
+                                        "log-level", "log-format", "log-file", "log-max-size"};
     const char *name = trust->args.text;
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(name, names[i]) == 0 && args_has_joined(&trust->args))

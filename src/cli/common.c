@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "config/log_file.h"
 #include "config/text.h"
 
 int cli_usage(const char *format, ...)
@@ -32,6 +33,18 @@ static int take_word(struct args *args, const char *name, const char **out)
     return 1;
 }
 
+static int take_max_size(struct log_flags *flags, struct args *args)
+{
+    struct err_info info = {.code = OK};
+    const char *value = NULL;
+    int taken = take_word(args, "--log-max-size", &value);
+    if (taken > 0 && log_size_parse(value, &flags->max_bytes, &info) != OK) {
+        (void)cli_usage("--log-max-size: %s", info.message);
+        return -1;
+    }
+    return taken;
+}
+
 static int take_long(struct log_flags *flags, struct args *args)
 {
     enum log_level level = LOG_LEVEL_ERROR;
@@ -51,6 +64,8 @@ static int take_long(struct log_flags *flags, struct args *args)
         }
     } else if (strcmp(args->text, "log-file") == 0) {
         taken = take_word(args, "--log-file", &flags->file);
+    } else if (strcmp(args->text, "log-max-size") == 0) {
+        taken = take_max_size(flags, args);
     }
     return taken;
 }
@@ -87,6 +102,7 @@ int log_flags_open(const struct log_flags *flags, enum log_level normal)
         (void)log_format_parse(flags->format, &format);
     }
     int status = log_open(flags->file, level, format);
+    log_rotate_at(flags->max_bytes, flags->keep != 0 ? flags->keep : CONFIG_LOG_KEEP);
     return status == 0 ? CLI_OK : cli_usage("log file %s: %s", flags->file, err_uv_text(status));
 }
 
@@ -108,7 +124,7 @@ int cli_unknown(const struct args *args, const char *command, const char *const 
 
 static int take_one(struct args *args, const char *command, struct log_flags *log, const char **path)
 {
-    static const char *const names[] = {"help", "log-level", "log-format", "log-file"};
+    static const char *const names[] = {"help", "log-level", "log-format", "log-file", "log-max-size"};
     bool is_help =
         (args->kind == ARG_FLAG && args->flag == 'h') || (args->kind == ARG_LONG && strcmp(args->text, "help") == 0);
     if (is_help) {

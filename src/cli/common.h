@@ -2,6 +2,8 @@
 #ifndef HOLDFAST_CLI_COMMON_H
 #define HOLDFAST_CLI_COMMON_H
 
+#include <stdint.h>
+
 #include "base/log.h"
 #include "cli/args.h"
 #include "config/config.h"
@@ -16,10 +18,12 @@ struct log_flags {
     const char *level;  /* of --log-level */
     const char *format; /* of --log-format */
     const char *file;   /* of -E, --log-file */
+    uint64_t max_bytes; /* of --log-max-size; 0: it may grow for ever */
+    unsigned keep;      /* how many older ones are kept; 0: as many as is usual */
 };
 
-/* Takes -v, -q, -E, --log-level, --log-format and --log-file. 1: it was one of them; 0: it was not; -1: it was, and
- * wrong (the complaint is printed). */
+/* Takes -v, -q, -E, --log-level, --log-format, --log-file and --log-max-size. 1: it was one of them; 0: it
+ * was not; -1: it was, and wrong (the complaint is printed). */
 int log_flags_take(struct log_flags *flags, struct args *args);
 /* Opens the log; `normal` is the level without flags. Returns CLI_OK, or CLI_USAGE with the complaint printed. */
 int log_flags_open(const struct log_flags *flags, enum log_level normal);

@@ -311,6 +311,8 @@ static enum err hand_over(struct loader *loader, struct config *out)
         memset(&loader->tunnels[i].spec, 0, sizeof loader->tunnels[i].spec);
     }
     out->tunnel_count = loader->tunnel_count;
+    out->log = loader->log;
+    loader->log.path = NULL;
     return OK;
 }
 
@@ -340,6 +342,7 @@ static void loader_deinit(struct loader *loader)
     free(loader->defaults);
     free(loader->errors);
     free(loader->dir);
+    free(loader->log.path);
     string_list_deinit(&loader->files);
 }
 
@@ -384,6 +387,7 @@ void config_deinit(struct config *config)
         tunnel_spec_deinit(&config->tunnels[i]);
     }
     free(config->tunnels);
+    free(config->log.path);
     memset(config, 0, sizeof *config);
 }
 

@@ -4,9 +4,17 @@
 
 #include "tunnel/spec.h"
 
+/* `log:` of the definitions. */
+struct config_log {
+    char *path;         /* heap, absolute; NULL: nothing was said */
+    uint64_t max_bytes; /* at which it becomes PATH.1 */
+    unsigned keep;      /* how many older ones are kept */
+};
+
 struct config {
     struct tunnel_spec *tunnels; /* in the order of the files */
     size_t tunnel_count;
+    struct config_log log;
 };
 
 /* All errors of a load, in file order, each one line "FILE:LINE:COL: path.to.key: sentence". */

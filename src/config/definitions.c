@@ -409,11 +409,9 @@ static void read_tunnels(struct loader *loader, const struct key_path *path, con
 
 void definitions_read(struct loader *loader, const struct yaml_node *root)
 {
-    static const struct key_rule rules[] = {{"defaults", read_defaults},
-                                            {"hosts", read_hosts},
-                                            {"tunnels", read_tunnels},
-                                            {"watch_definitions", NULL},
-                                            {"metrics_file", NULL}};
+    static const struct key_rule rules[] = {{"defaults", read_defaults}, {"hosts", read_hosts},
+                                            {"tunnels", read_tunnels},   {"log", loader_read_log},
+                                            {"watch_definitions", NULL}, {"metrics_file", NULL}};
     struct place place = {.file = loader->file, .line = 1, .column = 1};
     if (root == NULL || yaml_node_is_null(root) || (root->kind != YAML_TREE_SCALAR && root->child_count == 0)) {
         loader_error(loader, place, NULL, "the file is empty; define a tunnel under tunnels:");

@@ -63,6 +63,8 @@ struct loader {
     size_t tunnel_count;
     struct load_error *errors;
     size_t error_count;
+    struct config_log log;
+    struct place log_place; /* of `log:`, once its path is there */
     bool out_of_memory;
 };
 
@@ -82,6 +84,9 @@ void definitions_read(struct loader *loader, const struct yaml_node *root);
 /* Reads the `to:` of a forward, whose type is known, into `spec->to`; errors are noted. */
 void loader_read_target(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
                         struct forward_spec *spec);
+
+/* Reads `log:`, which one file of all may have; errors are noted. */
+void loader_read_log(struct loader *loader, const struct key_path *path, const struct yaml_node *value, void *target);
 
 /* Complains of forwards of the joined tunnels that would listen on the same address, here or at the same peer. */
 void loader_check_listeners(struct loader *loader);

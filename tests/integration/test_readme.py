@@ -86,6 +86,7 @@ def test_there_are_console_blocks():
 VALUES = {
     "-L": "1:a:1", "-R": "1:a:1", "-p": "22", "-l": "me", "-i": "key", "-b": "127.0.0.1", "-c": "aes128-ctr", "-m": "hmac-sha2-256",
     "-F": "none", "-o": "BatchMode=yes", "-E": "log", "--log-level": "debug", "--log-format": "json", "--log-file": "log",
+    "--log-max-size": "10MiB",
 }  # fmt: skip
 FLAGS = [(flag, row[1]) for row in table("Flags, beside ssh") for flag in code(row[0])]
 
@@ -123,8 +124,8 @@ def test_every_command_of_the_table_is_in_help_and_the_other_way(call):
     assert listed == helped
 
 
-SESSION, TUNNEL, FORWARD, BACKOFF = (
-    {code(row[0])[0]: row for row in table(f"Keys of {of}")} for of in ("a session", "a tunnel", "a forward", "backoff")
+SESSION, TUNNEL, FORWARD, BACKOFF, FILE = (
+    {code(row[0])[0]: row for row in table(f"Keys of {of}")} for of in ("a session", "a tunnel", "a forward", "backoff", "a file")
 )
 
 
@@ -168,6 +169,12 @@ def test_backoff_keys_are_taken_with_the_value_shown(call, key):
     is_valid(call, definition(tunnel=f"backoff: {{{key}: {code(BACKOFF[key][1])[0]}}}"))
 
 
+@pytest.mark.parametrize("key", FILE)
+def test_file_keys_are_taken_with_the_values_shown(call, key):
+    for value in code(FILE[key][1])[:2]:
+        is_valid(call, f"{key}: {value}\n" + definition())
+
+
 def source_keys():
     """The keys that the parser knows and takes, from its own tables."""
     settings = (ROOT / "src/config/settings.c").read_text()
@@ -181,12 +188,12 @@ def test_every_key_of_the_parser_is_in_the_reference():
     session, taken = source_keys()
     assert len(session) > 20 and len(taken) > 8, "the parser's tables look different now; mend source_keys()"
     assert session == set(SESSION)
-    assert taken - {"defaults", "hosts", "tunnels"} == set(TUNNEL) | set(FORWARD) | set(BACKOFF)
+    assert taken - {"defaults", "hosts", "tunnels"} == set(TUNNEL) | set(FORWARD) | set(BACKOFF) | set(FILE)
 
 
 def test_the_manual_page_names_every_key_and_flag():
     page = (ROOT / "docs/holdfast.yaml.5").read_text()
-    missing = [key for key in {**SESSION, **TUNNEL, **FORWARD, **BACKOFF} if not re.search(rf"^\.It Cm {key}\b", page, re.MULTILINE)]
+    missing = [key for key in {**SESSION, **TUNNEL, **FORWARD, **BACKOFF, **FILE} if not re.search(rf"^\.It Cm {key}\b", page, re.MULTILINE)]
     assert not missing
     page = (ROOT / "docs/holdfast.1").read_text()
     missing = [flag for flag, verdict in FLAGS if verdict != "refused" and not re.search(rf"\bFl {re.escape(flag[1:])}\b", page)]

@@ -148,6 +148,50 @@ static void nothing_said_is_our_default(void **state)
     config_deinit(&config);
 }
 
+static void log_error_is(const char *log, const char *expected)
+{
+    const char *paths[] = {path};
+    struct config config;
+    struct config_errors errors;
+    char text[256];
+    (void)snprintf(text, sizeof text, "log: %s\ntunnels:\n  t:\n    host: h\n    forwards: [{local: 1, to: 'x:2'}]\n",
+                   log);
+    write_file(text);
+    assert_int_equal(config_load(paths, 1, &config, &errors), ERR_DEFINITION);
+    assert_string_equal(errors.lines[0], expected);
+    config_errors_deinit(&errors);
+    (void)remove(path);
+}
+
+static void a_log_has_limits(void **state)
+{
+    static const char rest[] = "tunnels:\n  t:\n    host: h\n    forwards: [{local: 1, to: 'x:2'}]\n";
+    char text[256];
+    struct config config;
+    (void)state;
+    load(rest, &config);
+    assert_null(config.log.path);
+    config_deinit(&config);
+    (void)snprintf(text, sizeof text, "log: a.log\n%s", rest);
+    load(text, &config);
+    assert_true(platform_path_is_absolute(config.log.path));
+    assert_int_equal(config.log.max_bytes, 10 << 20);
+    assert_int_equal(config.log.keep, 5);
+    config_deinit(&config);
+    (void)snprintf(text, sizeof text, "log: {path: a.log, max_size: 64KiB, keep: 99}\n%s", rest);
+    load(text, &config);
+    assert_int_equal(config.log.max_bytes, 65536);
+    assert_int_equal(config.log.keep, 99);
+    config_deinit(&config);
+    log_error_is("{max_size: 1MiB}", "test_config.yaml.tmp:1:6: log: 'path' is missing; name a file");
+    log_error_is("{path: a, max_size: 63KiB}", "test_config.yaml.tmp:1:26: log.max_size: 63KiB is not in 64KiB-1TiB");
+    log_error_is("{path: a, max_size: 5}",
+                 "test_config.yaml.tmp:1:26: log.max_size: '5' is not a size such as 64KiB, 1MiB or 1GiB");
+    log_error_is("{path: a, keep: 0}", "test_config.yaml.tmp:1:22: log.keep: 0 is not in 1-99");
+    log_error_is("{path: a, keep: 100}", "test_config.yaml.tmp:1:22: log.keep: 100 is not in 1-99");
+    log_error_is("{path: a, keap: 1}", "test_config.yaml.tmp:1:16: log: unknown key 'keap'; did you mean 'keep'?");
+}
+
 static void an_error_leaves_nothing(void **state)
 {
     const char *paths[] = {path, "none.yaml"};
@@ -186,8 +230,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_word_arrives),          cmocka_unit_test(sockets_of_ours_lie_beside_the_file),
-        cmocka_unit_test(nothing_said_is_our_default), cmocka_unit_test(an_error_leaves_nothing),
-        cmocka_unit_test(trees_know_their_places),
+        cmocka_unit_test(nothing_said_is_our_default), cmocka_unit_test(a_log_has_limits),
+        cmocka_unit_test(an_error_leaves_nothing),     cmocka_unit_test(trees_know_their_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
