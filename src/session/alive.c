@@ -5,14 +5,42 @@
 #include "platform/platform.h"
 #include "session/internal.h"
 
-enum { AUTH_SILENCE_MS = 120000 /* as sshd's LoginGraceTime */, REKEY_MAX_MS = 60000 };
+enum {
+    AUTH_SILENCE_MS = 120000, /* as sshd's LoginGraceTime */
+    REKEY_MAX_MS = 60000,
+    LAST_LOOK_MS = 20
+};
 
 static void on_timer(uv_timer_t *timer);
 
 static void arm(struct session *session, uint64_t due_ms)
 {
     uint64_t now = uv_now(session->loop);
-    (void)uv_timer_start(&session->timer, on_timer, due_ms > now ? due_ms - now : 1, 0);
+    session->timer_due_ms = due_ms > now ? due_ms : now + 1;
+    (void)uv_timer_start(&session->timer, on_timer, session->timer_due_ms - now, 0);
+}
+
+/* A process that was stopped, or had no turn for long, finds its timers due before it has read its sockets: what the
+ * peer has sent meanwhile waits there. Silence is believed only after the loop has looked once more. False: it looks
+ * now, and on_timer comes again. */
+static bool has_looked(struct session *session)
+{
+    if (!session->looking) {
+        session->looking = true;
+        arm(session, uv_now(session->loop) + LAST_LOOK_MS);
+        return false;
+    }
+    return true;
+}
+
+/* Time in which we did not run is not the peer's: the limits of what takes several questions and answers begin later by
+ * it. */
+static void forgive_own_delay(struct session *session)
+{
+    uint64_t now = uv_now(session->loop);
+    uint64_t late_ms = now > session->timer_due_ms ? now - session->timer_due_ms : 0;
+    session->phase_started_ms += late_ms;
+    session->rekey_since_ms += late_ms;
 }
 
 static void on_keepalive_reply(void *arg, enum err result, uint16_t bound_port)
@@ -44,6 +72,20 @@ static void arm_ready(struct session *session, uint64_t due_ms)
     arm(session, rekey_ms < due_ms ? rekey_ms : due_ms);
 }
 
+/* The peer has been silent for too long. */
+static void end_silent(struct session *session, uint64_t silent_ms)
+{
+    if (!has_looked(session)) {
+        return;
+    }
+    if (session->probe_due_ms != 0 && uv_now(session->loop) >= session->probe_due_ms) {
+        session_end(session, ERR_TIMEOUT, "the peer does not answer since the system woke up or its network changed");
+    } else {
+        session_end(session, ERR_TIMEOUT, "the peer is silent since %.3g s (server_alive_interval x (count + 1))",
+                    (double)silent_ms / 1000.0);
+    }
+}
+
 static void check_ready(struct session *session)
 {
     uint64_t interval = session->spec.server_alive_interval_ms;
@@ -58,16 +100,13 @@ static void check_ready(struct session *session)
         }
         return;
     }
-    if (session->probe_due_ms != 0 && uv_now(session->loop) >= session->probe_due_ms) {
-        session_end(session, ERR_TIMEOUT, "the peer does not answer since the system woke up or its network changed");
+    if ((session->probe_due_ms != 0 && uv_now(session->loop) >= session->probe_due_ms) ||
+        (silent >= interval * (session->spec.server_alive_count_max + 1ULL) &&
+         session->probes >= session->spec.server_alive_count_max)) {
+        end_silent(session, silent);
         return;
     }
-    if (silent >= interval * (session->spec.server_alive_count_max + 1ULL) &&
-        session->probes >= session->spec.server_alive_count_max) {
-        session_end(session, ERR_TIMEOUT, "the peer is silent since %.3g s (server_alive_interval x (count + 1))",
-                    (double)silent / 1000.0);
-        return;
-    }
+    session->looking = false;
     if (silent >= interval) {
         if (session->probes < session->spec.server_alive_count_max) {
             ask(session);
@@ -114,6 +153,7 @@ static void on_timer(uv_timer_t *timer)
         session_end(session, ERR_CANCELLED, "stopped");
         return;
     }
+    forgive_own_delay(session);
     switch (session->phase) {
     case SESSION_HANDSHAKING:
         if (session->key_check != NULL) { /* a person is being asked */
@@ -127,8 +167,11 @@ static void on_timer(uv_timer_t *timer)
         break;
     case SESSION_AUTHENTICATING:
         if (!session->lent && now - session->last_received_ms >= AUTH_SILENCE_MS) {
-            session_end(session, ERR_TIMEOUT, "the peer went silent while it was asked to let us in");
+            if (has_looked(session)) {
+                session_end(session, ERR_TIMEOUT, "the peer went silent while it was asked to let us in");
+            }
         } else {
+            session->looking = false;
             arm(session, (session->lent ? now : session->last_received_ms) + AUTH_SILENCE_MS);
         }
         break;
@@ -146,6 +189,7 @@ void alive_phase(struct session *session)
     session->phase_started_ms = now;
     session->last_received_ms = now;
     session->probes = 0;
+    session->looking = false;
     if (session->phase == SESSION_HANDSHAKING || session->phase == SESSION_AUTHENTICATING) {
         arm(session,
             now + (session->spec.connect_timeout_ms != 0 ? session->spec.connect_timeout_ms : AUTH_SILENCE_MS));

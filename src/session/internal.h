@@ -68,6 +68,8 @@ struct session {
 
     /* alive */
     uint64_t last_received_ms, phase_started_ms;
+    uint64_t timer_due_ms; /* when `timer` was to fire */
+    bool looking;          /* something is due, and the loop looks at the socket a last time before it is decided */
     unsigned probes;       /* keepalives asked since the last received byte */
     uint64_t probe_due_ms; /* session_probe was called: nothing having come by then, the session ends; 0: it was not */
     uint64_t probe_sent_ms;
