@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/same_text.h"
+
 void forward_spec_init(struct forward_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
@@ -26,6 +28,31 @@ void forward_spec_deinit(struct forward_spec *spec)
 {
     endpoint_deinit(&spec->listen);
     endpoint_deinit(&spec->to);
+}
+
+bool forward_spec_equal(const struct forward_spec *a, const struct forward_spec *b)
+{
+    return a->type == b->type && endpoint_equal(&a->listen, &b->listen) && endpoint_equal(&a->to, &b->to) &&
+           a->gateway_ports == b->gateway_ports && a->stream_local_bind_unlink == b->stream_local_bind_unlink &&
+           a->hold_ms == b->hold_ms;
+}
+
+static bool same_words(char *const *a, char *const *b)
+{
+    if (a == NULL || b == NULL) {
+        return a == b;
+    }
+    while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0) {
+        a++;
+        b++;
+    }
+    return *a == NULL && *b == NULL;
+}
+
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+    return a->kind == b->kind && same_text(a->host, b->host) && a->port == b->port && same_text(a->path, b->path) &&
+           same_words(a->words, b->words);
 }
 
 void endpoint_deinit(struct endpoint *endpoint)

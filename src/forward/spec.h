@@ -49,6 +49,9 @@ struct forward_spec {
 void forward_spec_init(struct forward_spec *spec);
 enum err forward_spec_copy(struct forward_spec *to, const struct forward_spec *from);
 void forward_spec_deinit(struct forward_spec *spec);
+/* Whether both ask for the same, in every field. */
+bool forward_spec_equal(const struct forward_spec *a, const struct forward_spec *b);
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 void endpoint_deinit(struct endpoint *endpoint);
 enum err endpoint_copy(struct endpoint *to, const struct endpoint *from);
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/same_text.h"
+
 enum err string_list_add(struct string_list *list, const char *text)
 {
     char *copy = strdup(text);
@@ -28,6 +30,16 @@ enum err string_list_copy(struct string_list *to, const struct string_list *from
     return OK;
 }
 
+bool string_list_equal(const struct string_list *a, const struct string_list *b)
+{
+    for (size_t i = 0; i < a->count && i < b->count; i++) {
+        if (strcmp(a->items[i], b->items[i]) != 0) {
+            return false;
+        }
+    }
+    return a->count == b->count;
+}
+
 void string_list_deinit(struct string_list *list)
 {
     for (size_t i = 0; i < list->count; i++) {
@@ -49,7 +61,7 @@ void host_spec_init(struct host_spec *spec)
     spec->password_authentication = true;
 }
 
-/* The strings and the lists of a host_spec, so that copying and freeing cannot forget one. */
+/* The strings and the lists of a host_spec, so that copying, comparing and freeing cannot forget one. */
 static const size_t string_offsets[] = {
     offsetof(struct host_spec, name),           offsetof(struct host_spec, user),
     offsetof(struct host_spec, identity_agent), offsetof(struct host_spec, passphrase_secret),
@@ -99,6 +111,35 @@ enum err host_spec_copy(struct host_spec *to, const struct host_spec *from)
 out:
     host_spec_deinit(to);
     return ERR_MEMORY;
+}
+
+static bool same_values(const struct host_spec *a, const struct host_spec *b)
+{
+    return a->port == b->port && a->identity_files_are_default == b->identity_files_are_default &&
+           a->identities_only == b->identities_only && a->strict_host_key_checking == b->strict_host_key_checking &&
+           a->hash_known_hosts == b->hash_known_hosts && a->address_family == b->address_family &&
+           a->connect_timeout_ms == b->connect_timeout_ms &&
+           a->server_alive_interval_ms == b->server_alive_interval_ms &&
+           a->server_alive_count_max == b->server_alive_count_max && a->tcp_keepalive == b->tcp_keepalive &&
+           a->compression == b->compression && a->batch_mode == b->batch_mode &&
+           a->password_authentication == b->password_authentication && a->rekey_limit_bytes == b->rekey_limit_bytes &&
+           a->rekey_limit_ms == b->rekey_limit_ms;
+}
+
+bool host_spec_equal(const struct host_spec *a, const struct host_spec *b)
+{
+    for (size_t i = 0; i < COUNT(string_offsets); i++) {
+        if (!same_text(*(char *const *)const_member(a, string_offsets[i]),
+                       *(char *const *)const_member(b, string_offsets[i]))) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < COUNT(list_offsets); i++) {
+        if (!string_list_equal(const_member(a, list_offsets[i]), const_member(b, list_offsets[i]))) {
+            return false;
+        }
+    }
+    return same_values(a, b);
 }
 
 void host_spec_deinit(struct host_spec *spec)

@@ -57,9 +57,12 @@ struct host_spec {
 void host_spec_init(struct host_spec *spec);
 enum err host_spec_copy(struct host_spec *to, const struct host_spec *from);
 void host_spec_deinit(struct host_spec *spec);
+/* Whether both ask for the same session, in every field. What stands in the files that they name is not looked at. */
+bool host_spec_equal(const struct host_spec *a, const struct host_spec *b);
 
 enum err string_list_add(struct string_list *list, const char *text);
 enum err string_list_copy(struct string_list *to, const struct string_list *from);
+bool string_list_equal(const struct string_list *a, const struct string_list *b);
 void string_list_deinit(struct string_list *list);
 
 #endif

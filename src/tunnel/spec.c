@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/same_text.h"
+
 void tunnel_spec_init(struct tunnel_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
@@ -60,4 +62,73 @@ enum err tunnel_spec_add_forward(struct tunnel_spec *spec, const struct forward_
     }
     spec->forward_count++;
     return OK;
+}
+
+static bool is_among(size_t value, const size_t *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (values[i] == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first forward of `old` like `wanted` that is not taken yet. */
+static size_t find_forward(const struct tunnel_spec *old, const struct forward_spec *wanted, const size_t *taken,
+                           size_t taken_count)
+{
+    for (size_t i = 0; i < old->forward_count; i++) {
+        if (forward_spec_equal(&old->forwards[i], wanted) && !is_among(i, taken, taken_count)) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
+}
+
+size_t tunnel_spec_match_forwards(const struct tunnel_spec *old, const struct tunnel_spec *wanted, size_t *out)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < wanted->forward_count; i++) {
+        out[i] = find_forward(old, &wanted->forwards[i], out, i);
+        found += out[i] != SIZE_MAX;
+    }
+    return found;
+}
+
+/* How many forwards of the one list are like this one. */
+static size_t count_like(const struct tunnel_spec *spec, const struct forward_spec *forward)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < spec->forward_count; i++) {
+        count += forward_spec_equal(&spec->forwards[i], forward);
+    }
+    return count;
+}
+
+static bool same_forwards(const struct tunnel_spec *old, const struct tunnel_spec *wanted)
+{
+    for (size_t i = 0; i < wanted->forward_count; i++) {
+        if (count_like(old, &wanted->forwards[i]) != count_like(wanted, &wanted->forwards[i])) {
+            return false;
+        }
+    }
+    return old->forward_count == wanted->forward_count;
+}
+
+unsigned tunnel_spec_diff(const struct tunnel_spec *old, const struct tunnel_spec *wanted)
+{
+    unsigned diff = TUNNEL_DIFF_NONE;
+    if (!same_text(old->name, wanted->name) || !host_spec_equal(&old->host, &wanted->host) ||
+        old->once != wanted->once || old->one_line != wanted->one_line) {
+        diff |= TUNNEL_DIFF_SESSION;
+    }
+    if (old->backoff_first_ms != wanted->backoff_first_ms || old->backoff_max_ms != wanted->backoff_max_ms ||
+        old->exit_on_forward_failure != wanted->exit_on_forward_failure) {
+        diff |= TUNNEL_DIFF_VALUES;
+    }
+    if (!same_forwards(old, wanted)) {
+        diff |= TUNNEL_DIFF_FORWARDS;
+    }
+    return diff;
 }

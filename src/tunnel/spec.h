@@ -21,6 +21,19 @@ struct tunnel_spec {
 void tunnel_spec_init(struct tunnel_spec *spec);
 enum err tunnel_spec_copy(struct tunnel_spec *to, const struct tunnel_spec *from);
 void tunnel_spec_deinit(struct tunnel_spec *spec);
+/* What has to be done to a tunnel that is kept as `old` says, so that it is as `wanted` says. */
+enum tunnel_diff {
+    TUNNEL_DIFF_NONE = 0,
+    TUNNEL_DIFF_VALUES = 1,   /* of those that a running tunnel takes over: backoff, exit_on_forward_failure */
+    TUNNEL_DIFF_FORWARDS = 2, /* forwards are to be added or cancelled; the session is as it was */
+    TUNNEL_DIFF_SESSION = 4   /* the session is another one */
+};
+/* Any of enum tunnel_diff, joined. Where a definition stands is no difference, nor is what stands in the files that it
+ * names, nor the order of the forwards. Pure. */
+unsigned tunnel_spec_diff(const struct tunnel_spec *old, const struct tunnel_spec *wanted);
+/* For each forward of `wanted`, which of `old` it is: its index there, or SIZE_MAX for a new one. `out` has room for
+ * wanted->forward_count. A forward of `old` is found once. Returns how many were found. */
+size_t tunnel_spec_match_forwards(const struct tunnel_spec *old, const struct tunnel_spec *wanted, size_t *out);
 /* Adds a deep copy of `forward`. */
 enum err tunnel_spec_add_forward(struct tunnel_spec *spec, const struct forward_spec *forward);
 
