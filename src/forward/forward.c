@@ -75,19 +75,19 @@ struct forward *forward_new(uv_loop_t *loop, const struct forward_spec *spec, co
     if (forward == NULL) {
         return NULL;
     }
+    forward->spec = &forward->own_spec;
     forward->log_name = strdup(log_name);
-    if (forward->log_name == NULL) {
-        free(forward);
+    if (forward->log_name == NULL || forward_spec_copy(&forward->own_spec, spec) != OK) {
+        forward_free(forward);
         return NULL;
     }
     forward->loop = loop;
-    forward->spec = spec;
     forward->connect_timeout_ms = connect_timeout_ms;
     forward->events = *events;
     list_init(&forward->connections);
     list_init(&forward->questions);
-    if (endpoint_moves(&spec->to)) {
-        const struct asker_options options = {.to = &spec->to,
+    if (endpoint_moves(&forward->spec->to)) {
+        const struct asker_options options = {.to = &forward->spec->to,
                                               .log_name = forward->log_name,
                                               .timeout_ms = connect_timeout_ms,
                                               .on_closed = on_asker_closed,
@@ -149,7 +149,7 @@ void forward_session_down(struct forward *forward)
     }
 }
 
-void forward_drain(struct forward *forward)
+void forward_drain(struct forward *forward, const char *why)
 {
     if (forward->drained) {
         return;
@@ -166,7 +166,7 @@ void forward_drain(struct forward *forward)
         link = link->next;
         if (connection->state == CONNECTION_HELD || connection->state == CONNECTION_DIALING ||
             connection->state == CONNECTION_ASKING) {
-            connection_cancel(connection, "holdfast is stopping");
+            connection_cancel(connection, why);
         }
     }
     forward->state = FORWARD_IDLE;
@@ -177,7 +177,7 @@ void forward_stop(struct forward *forward)
     if (forward->stopping) {
         return;
     }
-    forward_drain(forward);
+    forward_drain(forward, "holdfast is stopping");
     forward->stopping = true;
     forward->session = NULL;
     struct list *link = forward->connections.next;
@@ -196,6 +196,7 @@ void forward_stop(struct forward *forward)
 void forward_free(struct forward *forward)
 {
     if (forward != NULL) {
+        forward_spec_deinit(&forward->own_spec);
         free(forward->log_name);
         free(forward);
     }

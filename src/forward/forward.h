@@ -35,7 +35,7 @@ struct forward_counts {
     uint64_t bytes_out; /* from our side to the peer's */
 };
 
-/* `spec` must outlive it. `connect_timeout_ms` is for -R targets. NULL: out of memory. */
+/* It has a copy of `spec`. `connect_timeout_ms` is for -R targets. NULL: out of memory. */
 struct forward *forward_new(uv_loop_t *loop, const struct forward_spec *spec, const char *log_name,
                             uint64_t connect_timeout_ms, const struct forward_events *events);
 /* Binds what is not bound: a local listener at any time, a remote one only while there is a session. Completes by
@@ -50,8 +50,9 @@ void forward_session_down(struct forward *forward);
 int forward_matches(const struct forward *forward, const struct channel_offer *offer);
 /* Takes the offered channel: connects to the target, then accepts or rejects. */
 void forward_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer);
-/* Takes no new connection; a remote listener is cancelled. Running connections go on. */
-void forward_drain(struct forward *forward);
+/* Takes no new connection; a remote listener is cancelled. Running connections go on, those that wait end: `why` says
+ * for what, in the log. */
+void forward_drain(struct forward *forward, const char *why);
 /* Ends everything. Completes by on_stopped, never from inside. */
 void forward_stop(struct forward *forward);
 /* After on_stopped, or before anything was started. */

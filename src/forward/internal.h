@@ -30,7 +30,8 @@ struct listener {
 
 struct forward {
     uv_loop_t *loop;
-    const struct forward_spec *spec;
+    struct forward_spec own_spec;
+    const struct forward_spec *spec; /* that one */
     char *log_name;
     uint64_t connect_timeout_ms;
     struct forward_events events;

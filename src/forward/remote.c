@@ -24,11 +24,20 @@ static uint64_t answer_limit_ms(const struct forward *forward)
 
 /* An answer may come after its forward was idle and asked again: `request` tells which question it answers. */
 struct question {
-    struct forward *forward;
+    struct forward *forward; /* NULL: it has gone */
+    struct session *session;
     struct list link;
     unsigned request;
     uint16_t asked_port;
+    char *host; /* what the peer was asked to bind; NULL for a path */
 };
+
+static void question_free(struct question *question)
+{
+    list_remove(&question->link);
+    free(question->host);
+    free(question);
+}
 
 static void answered(struct forward *forward, uint16_t asked, enum err result, uint16_t port)
 {
@@ -85,11 +94,14 @@ static void on_reply(void *arg, enum err result, uint16_t port)
 {
     struct question *question = arg;
     struct forward *forward = question->forward;
-    bool current =
-        forward != NULL && question->request == forward->request && !forward->drained && result != ERR_CLOSED;
+    bool is_left = forward == NULL || forward->drained;
+    bool current = !is_left && question->request == forward->request && result != ERR_CLOSED;
     uint16_t asked = question->asked_port;
-    list_remove(&question->link);
-    free(question);
+    if (is_left && result == OK && question->host != NULL && asked == 0 && port != 0) {
+        /* which port it would be was not known when the forward was cancelled */
+        session_unlisten(question->session, question->host, port, NULL, NULL);
+    }
+    question_free(question);
     if (current) {
         answered(forward, asked, result, port);
     }
@@ -100,54 +112,72 @@ void remote_forget(struct list *question)
     container_of(question, struct question, link)->forward = NULL;
 }
 
-/* Whether the peer was asked over this session and has not answered yet. */
-static bool is_asked(const struct forward *forward)
+/* The question that the peer was asked over this session and has not answered yet, or NULL. */
+static const struct question *open_question(const struct forward *forward)
 {
     for (const struct list *link = forward->questions.next; link != &forward->questions; link = link->next) {
-        if (container_of(link, const struct question, link)->request == forward->request) {
-            return true;
+        const struct question *question = container_of(link, const struct question, link);
+        if (question->request == forward->request) {
+            return question;
         }
     }
-    return false;
+    return NULL;
+}
+
+static struct question *question_new(struct forward *forward)
+{
+    const struct endpoint *listen = &forward->spec->listen;
+    bool is_tcp = listen->kind != ENDPOINT_UNIX;
+    struct question *question = calloc(1, sizeof *question);
+    if (question == NULL || (is_tcp && (question->host = strdup(bind_host(forward))) == NULL)) {
+        struct err_info why;
+        free(question);
+        (void)err_set(&why, ERR_MEMORY, "out of memory");
+        forward_set_state(forward, FORWARD_FAILED, &why);
+        return NULL;
+    }
+    question->forward = forward;
+    question->session = forward->session;
+    question->request = ++forward->request;
+    question->asked_port = !is_tcp ? 0 : listen->port != 0 ? listen->port : forward->last_port;
+    list_init(&question->link);
+    list_append(&forward->questions, &question->link);
+    return question;
 }
 
 void remote_bind(struct forward *forward)
 {
-    const struct endpoint *listen = &forward->spec->listen;
-    if (is_asked(forward)) { /* replies come in order: a second question would not be answered sooner */
+    if (open_question(forward) != NULL) { /* replies come in order: a second question would not be answered sooner */
         begin_waiting(forward);
         return;
     }
-    struct question *question = calloc(1, sizeof *question);
+    struct question *question = question_new(forward);
     if (question == NULL) {
-        struct err_info why;
-        (void)err_set(&why, ERR_MEMORY, "out of memory");
-        forward_set_state(forward, FORWARD_FAILED, &why);
         return;
     }
     begin_waiting(forward);
-    question->forward = forward;
-    question->request = ++forward->request;
-    list_init(&question->link);
-    list_append(&forward->questions, &question->link);
-    if (listen->kind == ENDPOINT_UNIX) {
-        session_listen_unix(forward->session, listen->path, on_reply, question);
+    if (question->host == NULL) {
+        session_listen_unix(forward->session, forward->spec->listen.path, on_reply, question);
     } else {
-        question->asked_port = listen->port != 0 ? listen->port : forward->last_port;
-        session_listen(forward->session, bind_host(forward), question->asked_port, on_reply, question);
+        session_listen(forward->session, question->host, question->asked_port, on_reply, question);
     }
 }
 
+/* The peer takes requests in order, so what it was asked for is cancelled also before it has answered. */
 void remote_cancel(struct forward *forward)
 {
     const struct endpoint *listen = &forward->spec->listen;
-    if (forward->session == NULL || (forward->state != FORWARD_UP && forward->state != FORWARD_BINDING)) {
+    const struct question *question = open_question(forward);
+    if (forward->session == NULL || (forward->state != FORWARD_UP && question == NULL)) {
         return;
     }
     if (listen->kind == ENDPOINT_UNIX) {
         session_unlisten_unix(forward->session, listen->path, NULL, NULL);
-    } else if (forward->bound_port != 0) {
-        session_unlisten(forward->session, bind_host(forward), forward->bound_port, NULL, NULL);
+        return;
+    }
+    uint16_t port = question != NULL ? question->asked_port : forward->bound_port;
+    if (port != 0) {
+        session_unlisten(forward->session, bind_host(forward), port, NULL, NULL);
     }
 }
 

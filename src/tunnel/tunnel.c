@@ -7,43 +7,11 @@
 #include "base/backoff.h"
 #include "base/duration.h"
 #include "base/log.h"
-#include "forward/forward.h"
-#include "session/session.h"
-#include "tunnel/file_watch.h"
+#include "tunnel/internal.h"
+#include "tunnel/slots.h"
 #include "tunnel/state.h"
 
 enum { DISCONNECT_FLUSH_MS = 1000 };
-
-/* A forward of this tunnel, and when it is tried again after it could not be bound. */
-struct forward_slot {
-    struct forward *forward;
-    struct backoff backoff;
-    uint64_t retry_at_ms; /* 0: not waiting */
-};
-
-struct tunnel {
-    uv_loop_t *loop;
-    struct tunnel_spec spec;
-    struct tunnel_events events;
-    enum tunnel_state state;
-    struct session *session;
-    bool session_ready;
-    struct forward_slot *slots;
-    size_t forward_count;  /* slots that hold a forward: 0 before tunnel_start */
-    size_t forwards_alive; /* forwards that have not told on_stopped */
-    struct backoff backoff;
-    uv_timer_t retry_timer, forward_timer, stop_timer;
-    struct file_watch trust_watch; /* while failed for a host key: the known_hosts files may be mended */
-    size_t handles;
-    uint64_t up_since_ms; /* 0: not up in this session */
-    uint64_t since_unix_ms, last_error_unix_ms;
-    uint64_t attempts, sessions_up;
-    uint64_t past_bytes_in, past_bytes_out; /* of the sessions that ended */
-    bool has_been_up;
-    bool stopping, draining, ended, stopped_told;
-    struct err_info last_error;
-    struct err_info fault; /* why the session is being ended by us; code OK: it is not */
-};
 
 static void begin_attempt(struct tunnel *tunnel);
 
@@ -85,7 +53,7 @@ static void set_last_error(struct tunnel *tunnel, const struct err_info *why)
 
 /* ---- waiting and trying again ---- */
 
-static double chance(void)
+double tunnel_chance(void)
 {
     uint32_t bits = 0;
     if (uv_random(NULL, NULL, &bits, sizeof bits, 0, NULL) != 0) {
@@ -129,7 +97,7 @@ static void wait_or_fail(struct tunnel *tunnel, const struct err_info *why)
         .was_up = tunnel->up_since_ms != 0,
         .up_for_ms = tunnel->up_since_ms != 0 ? now - tunnel->up_since_ms : 0,
         .now_ms = now,
-        .random01 = chance(),
+        .random01 = tunnel_chance(),
     };
     set_last_error(tunnel, why);
     tunnel->up_since_ms = 0;
@@ -148,39 +116,6 @@ static void wait_or_fail(struct tunnel *tunnel, const struct err_info *why)
 
 /* ---- forwards ---- */
 
-static void on_forward_retry(uv_timer_t *timer);
-
-static void arm_forward_timer(struct tunnel *tunnel)
-{
-    uint64_t now = uv_now(tunnel->loop);
-    uint64_t due = UINT64_MAX;
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        uint64_t at = tunnel->slots[i].retry_at_ms;
-        if (at != 0 && at < due) {
-            due = at;
-        }
-    }
-    if (due == UINT64_MAX) {
-        (void)uv_timer_stop(&tunnel->forward_timer);
-    } else {
-        (void)uv_timer_start(&tunnel->forward_timer, on_forward_retry, due > now ? due - now : 0, 0);
-    }
-}
-
-static void on_forward_retry(uv_timer_t *timer)
-{
-    struct tunnel *tunnel = timer->data;
-    uint64_t now = uv_now(tunnel->loop);
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        struct forward_slot *slot = &tunnel->slots[i];
-        if (slot->retry_at_ms != 0 && slot->retry_at_ms <= now) {
-            slot->retry_at_ms = 0;
-            forward_bind(slot->forward);
-        }
-    }
-    arm_forward_timer(tunnel);
-}
-
 /* Ends the session for a reason of ours; wait_or_fail follows when it is closed. */
 static void end_session(struct tunnel *tunnel, const struct err_info *why)
 {
@@ -190,30 +125,20 @@ static void end_session(struct tunnel *tunnel, const struct err_info *why)
     }
 }
 
-/* Whether one forward that cannot be bound ends the session, so that it need not be tried again by itself. */
-static bool ends_by_forward(const struct tunnel *tunnel)
+bool tunnel_ends_by_forward(const struct tunnel *tunnel)
 {
     return tunnel->spec.exit_on_forward_failure || tunnel->spec.once;
 }
 
-/* All forwards have answered, or some are still asked: what does it make of the tunnel? */
-static void evaluate(struct tunnel *tunnel)
+void tunnel_evaluate(struct tunnel *tunnel)
 {
     const struct err_info *failed = NULL;
     char detail[64];
-    if (!tunnel->session_ready || tunnel->draining || tunnel->fault.code != OK) {
+    if (!tunnel->session_ready || tunnel->draining || tunnel->fault.code != OK ||
+        !slots_have_answered(tunnel, &failed)) {
         return;
     }
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        const struct forward *forward = tunnel->slots[i].forward;
-        switch (forward_get_state(forward)) {
-        case FORWARD_IDLE:
-        case FORWARD_BINDING: return; /* its answer comes */
-        case FORWARD_FAILED: failed = failed != NULL ? failed : forward_error(forward); break;
-        case FORWARD_UP: break;
-        }
-    }
-    if (failed != NULL && ends_by_forward(tunnel)) {
+    if (failed != NULL && tunnel_ends_by_forward(tunnel)) {
         end_session(tunnel, failed);
         return;
     }
@@ -236,33 +161,6 @@ static void evaluate(struct tunnel *tunnel)
     }
 }
 
-static void on_forward_change(void *arg, struct forward *forward)
-{
-    struct tunnel *tunnel = arg;
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        struct forward_slot *slot = &tunnel->slots[i];
-        if (slot->forward != forward) {
-            continue;
-        }
-        if (forward_get_state(forward) == FORWARD_UP) {
-            backoff_reset(&slot->backoff);
-            slot->retry_at_ms = 0;
-        } else if (forward_get_state(forward) == FORWARD_FAILED && !ends_by_forward(tunnel)) {
-            char text[600];
-            char wait[32];
-            const struct backoff_outcome outcome = {
-                .class_ = ERR_CLASS_TRANSIENT, .now_ms = uv_now(tunnel->loop), .random01 = chance()};
-            uint64_t delay = backoff_next_ms(&slot->backoff, &outcome);
-            slot->retry_at_ms = uv_now(tunnel->loop) + delay + 1;
-            log_warning(tunnel->spec.name, "%s: %s; next try in %s",
-                        forward_spec_text(forward_get_spec(forward), 0, text, sizeof text),
-                        forward_error(forward)->message, duration_text(delay, wait, sizeof wait));
-        }
-    }
-    arm_forward_timer(tunnel);
-    evaluate(tunnel);
-}
-
 /* ---- the session ---- */
 
 static void on_phase(void *arg, enum session_phase phase)
@@ -277,11 +175,8 @@ static void on_phase(void *arg, enum session_phase phase)
     case SESSION_READY:
         apply(tunnel, TUNNEL_EVENT_BINDING, facts.cipher, NULL);
         tunnel->session_ready = true;
-        for (size_t i = 0; i < tunnel->forward_count; i++) {
-            forward_session_up(tunnel->slots[i].forward, tunnel->session);
-            forward_bind(tunnel->slots[i].forward);
-        }
-        evaluate(tunnel);
+        slots_session_up(tunnel);
+        tunnel_evaluate(tunnel);
         break;
     case SESSION_RESOLVING:
     case SESSION_CLOSED: break;
@@ -291,15 +186,7 @@ static void on_phase(void *arg, enum session_phase phase)
 static void on_offer(void *arg, struct channel *channel, const struct channel_offer *offer)
 {
     struct tunnel *tunnel = arg;
-    struct forward *best = NULL;
-    int best_match = 0;
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        int match = forward_matches(tunnel->slots[i].forward, offer);
-        if (match > best_match) {
-            best = tunnel->slots[i].forward;
-            best_match = match;
-        }
-    }
+    struct forward *best = slots_match(tunnel, offer);
     if (best == NULL) {
         log_warning(tunnel->spec.name, "the peer offered a connection from %s:%u for %s:%u, which no forward asked for",
                     offer->originator_host, offer->originator_port, offer->listen_host, offer->listen_port);
@@ -308,8 +195,6 @@ static void on_offer(void *arg, struct channel *channel, const struct channel_of
     }
     forward_take(best, channel, offer);
 }
-
-static void check_stopped(struct tunnel *tunnel);
 
 static void on_session_closed(void *arg, const struct err_info *why)
 {
@@ -323,13 +208,11 @@ static void on_session_closed(void *arg, const struct err_info *why)
     tunnel->session = NULL;
     tunnel->session_ready = false;
     tunnel->fault.code = OK;
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        forward_session_down(tunnel->slots[i].forward);
-    }
+    slots_session_down(tunnel);
     session_free(session);
     if (tunnel->stopping) {
         tunnel_stop(tunnel, 0);
-        check_stopped(tunnel);
+        tunnel_check_stopped(tunnel);
     } else {
         wait_or_fail(tunnel, &reason);
     }
@@ -362,18 +245,10 @@ static void on_handle_closed(uv_handle_t *handle)
 {
     struct tunnel *tunnel = handle->data;
     tunnel->handles--;
-    check_stopped(tunnel);
+    tunnel_check_stopped(tunnel);
 }
 
-static void on_forward_stopped(void *arg, struct forward *forward)
-{
-    struct tunnel *tunnel = arg;
-    (void)forward;
-    tunnel->forwards_alive--;
-    check_stopped(tunnel);
-}
-
-static void check_stopped(struct tunnel *tunnel)
+void tunnel_check_stopped(struct tunnel *tunnel)
 {
     if (!tunnel->ended || tunnel->session != NULL || tunnel->forwards_alive > 0 || tunnel->handles > 0 ||
         tunnel->stopped_told) {
@@ -391,9 +266,7 @@ static void end_all(struct tunnel *tunnel, uint64_t flush_ms)
         return;
     }
     tunnel->ended = true;
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        forward_stop(tunnel->slots[i].forward);
-    }
+    slots_stop(tunnel);
     if (tunnel->session != NULL) {
         session_stop(tunnel->session, tunnel->session_ready ? flush_ms : 0);
     }
@@ -409,23 +282,9 @@ static void on_grace_over(uv_timer_t *timer)
     end_all(timer->data, DISCONNECT_FLUSH_MS);
 }
 
-static bool has_connections(const struct tunnel *tunnel)
+void tunnel_drained(struct tunnel *tunnel)
 {
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        struct forward_counts counts;
-        forward_get_counts(tunnel->slots[i].forward, &counts);
-        if (counts.channels > 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void on_connection_end(void *arg, struct forward *forward)
-{
-    struct tunnel *tunnel = arg;
-    (void)forward;
-    if (tunnel->draining && !tunnel->ended && !has_connections(tunnel)) {
+    if (tunnel->draining && !tunnel->ended) {
         (void)uv_timer_start(&tunnel->stop_timer, on_grace_over, 0, 0);
     }
 }
@@ -443,11 +302,9 @@ void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms)
     if (first) {
         (void)uv_timer_stop(&tunnel->retry_timer);
         (void)uv_timer_stop(&tunnel->forward_timer);
-        for (size_t i = 0; i < tunnel->forward_count; i++) {
-            forward_drain(tunnel->slots[i].forward);
-        }
+        slots_drain(tunnel);
     }
-    if (grace_ms == 0 || !tunnel->session_ready || !has_connections(tunnel)) {
+    if (grace_ms == 0 || !tunnel->session_ready || !slots_have_connections(tunnel)) {
         end_all(tunnel, grace_ms > 0 ? DISCONNECT_FLUSH_MS : 0);
         return;
     }
@@ -461,13 +318,7 @@ void tunnel_wake(struct tunnel *tunnel)
     }
     if (tunnel->session != NULL) {
         session_probe(tunnel->session);
-        for (size_t i = 0; i < tunnel->forward_count; i++) {
-            if (tunnel->slots[i].retry_at_ms != 0) {
-                backoff_reset(&tunnel->slots[i].backoff);
-                tunnel->slots[i].retry_at_ms = uv_now(tunnel->loop);
-            }
-        }
-        arm_forward_timer(tunnel);
+        slots_retry_now(tunnel);
     } else if (tunnel->state == TUNNEL_WAITING && err_classify(tunnel->last_error.code) != ERR_CLASS_AUTHENTICATION) {
         backoff_reset(&tunnel->backoff);
         (void)uv_timer_stop(&tunnel->retry_timer);
@@ -475,27 +326,39 @@ void tunnel_wake(struct tunnel *tunnel)
     }
 }
 
-/* ---- the beginning ---- */
-
-static bool make_forwards(struct tunnel *tunnel)
+void tunnel_retry(struct tunnel *tunnel)
 {
-    const struct forward_events events = {.on_change = on_forward_change,
-                                          .on_stopped = on_forward_stopped,
-                                          .on_connection_end = on_connection_end,
-                                          .arg = tunnel};
-    for (size_t i = 0; i < tunnel->spec.forward_count; i++) {
-        struct forward_slot *slot = &tunnel->slots[i];
-        slot->forward = forward_new(tunnel->loop, &tunnel->spec.forwards[i], tunnel->spec.name,
-                                    tunnel->spec.host.connect_timeout_ms, &events);
-        if (slot->forward == NULL) {
-            return false;
-        }
-        backoff_init(&slot->backoff, tunnel->spec.backoff_first_ms, tunnel->spec.backoff_max_ms);
-        tunnel->forwards_alive++;
-        tunnel->forward_count++;
+    if (tunnel->stopping || tunnel->session != NULL || tunnel->state != TUNNEL_FAILED) {
+        return;
     }
-    return true;
+    file_watch_stop(&tunnel->trust_watch);
+    backoff_reset(&tunnel->backoff);
+    begin_attempt(tunnel);
 }
+
+enum err tunnel_update(struct tunnel *tunnel, const struct tunnel_spec *wanted)
+{
+    struct tunnel_spec spec;
+    struct tunnel_spec old = tunnel->spec;
+    if (tunnel_spec_copy(&spec, wanted) != OK) {
+        return ERR_MEMORY;
+    }
+    if (tunnel->handles > 0 && !tunnel->stopping && slots_update(tunnel, &spec) != OK) {
+        tunnel_spec_deinit(&spec);
+        return ERR_MEMORY;
+    }
+    tunnel->spec = spec;
+    tunnel->spec.name = old.name; /* the session has these two */
+    tunnel->spec.host = old.host;
+    old.name = spec.name;
+    old.host = spec.host;
+    tunnel_spec_deinit(&old);
+    tunnel->backoff.first_ms = spec.backoff_first_ms;
+    tunnel->backoff.max_ms = spec.backoff_max_ms;
+    return OK;
+}
+
+/* ---- the beginning ---- */
 
 struct tunnel *tunnel_new(uv_loop_t *loop, const struct tunnel_spec *spec, const struct tunnel_events *events)
 {
@@ -507,10 +370,7 @@ struct tunnel *tunnel_new(uv_loop_t *loop, const struct tunnel_spec *spec, const
     tunnel->since_unix_ms = time_unix_ms();
     tunnel->events = *events;
     tunnel_spec_init(&tunnel->spec);
-    tunnel->slots = calloc(spec->forward_count + 1, sizeof *tunnel->slots);
-    if (tunnel->slots == NULL || tunnel_spec_copy(&tunnel->spec, spec) != OK) {
-        tunnel_spec_deinit(&tunnel->spec);
-        free(tunnel->slots);
+    if (tunnel_spec_copy(&tunnel->spec, spec) != OK) {
         free(tunnel);
         return NULL;
     }
@@ -528,18 +388,14 @@ void tunnel_start(struct tunnel *tunnel)
     }
     file_watch_init(&tunnel->trust_watch, tunnel->loop, &tunnel->spec.host.known_hosts_files, on_trust_changed, tunnel);
     tunnel->handles++;
-    if (!make_forwards(tunnel)) {
+    if (!slots_make(tunnel)) {
         struct err_info why;
         (void)err_set(&why, ERR_MEMORY, "out of memory");
         set_last_error(tunnel, &why);
         apply(tunnel, TUNNEL_EVENT_HOPELESS, NULL, &why);
         return;
     }
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        if (tunnel->spec.forwards[i].type == FORWARD_LOCAL) {
-            forward_bind(tunnel->slots[i].forward);
-        }
-    }
+    slots_bind_own_side(tunnel);
     begin_attempt(tunnel);
 }
 
@@ -548,10 +404,7 @@ void tunnel_free(struct tunnel *tunnel)
     if (tunnel == NULL) {
         return;
     }
-    for (size_t i = 0; i < tunnel->forward_count; i++) {
-        forward_free(tunnel->slots[i].forward);
-    }
-    free(tunnel->slots);
+    slots_free(tunnel);
     tunnel_spec_deinit(&tunnel->spec);
     free(tunnel);
 }

@@ -59,6 +59,13 @@ void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms);
  * refused to let it in; one with a session asks the peer whether it is still there, and tries the forwards again that
  * could not be bound. */
 void tunnel_wake(struct tunnel *tunnel);
+/* A tunnel that has failed tries again, as if it had just been started. Others: nothing. */
+void tunnel_retry(struct tunnel *tunnel);
+/* Takes over a definition that differs by no TUNNEL_DIFF_SESSION from the one it has. Forwards that are the same stay
+ * as they are with all their connections. Those that are wanted no more are cancelled: nothing new is accepted, and
+ * their connections go on until they end, as with ssh's ~C -KL and -KR. New ones are bound from the loop, so that what
+ * other tunnels let go of in the same turn is free by then. ERR_MEMORY: nothing has changed. */
+enum err tunnel_update(struct tunnel *tunnel, const struct tunnel_spec *wanted);
 /* Only after on_stopped, or before tunnel_start. */
 void tunnel_free(struct tunnel *tunnel);
 

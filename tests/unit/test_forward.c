@@ -147,7 +147,7 @@ static void it_can_be_stopped_while_binding(void **state)
     begin(FORWARD_REMOTE, 1000, 0);
     forward_session_up(net.forward, net.session);
     forward_bind(net.forward);
-    forward_drain(net.forward);
+    forward_drain(net.forward, "it is stopped");
 }
 
 /* ---- -L ---- */
