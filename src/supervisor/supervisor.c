@@ -8,40 +8,13 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "platform/platform.h"
-#include "supervisor/lock_name.h"
+#include "supervisor/internal.h"
 
 #define DEFAULT_GRACE_MS 5000
 #define SAY_CAP_BYTES 2048
 
 /* The process's exit codes (DESIGN section 5). */
 enum exit_code { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_AUTH = 3, EXIT_HOST_KEY = 4, EXIT_BIND = 5 };
-
-/* One tunnel that is kept. */
-struct kept {
-    struct supervisor *supervisor;
-    struct tunnel *tunnel;
-    struct platform_lock *lock; /* NULL for a one-line tunnel */
-    uint16_t *allocated_ports;  /* per forward: the port last told of, for -R with port 0 */
-    struct err_info end_why;    /* why it is to end by itself; OK while it is not */
-    bool is_stopping;
-    bool has_stopped;
-};
-
-struct supervisor {
-    uv_loop_t *loop;
-    /* Holds the loop while all tunnels wait for nothing but a person, and carries out what a tunnel's callback asked
-     * for, since a tunnel is not stopped from inside its own callback. */
-    uv_async_t wake;
-    FILE *up_lines;
-    uint64_t started_unix_ms;
-    uint64_t grace_ms;
-    struct kept *kept;
-    size_t count;
-    size_t running;
-    bool has_started;
-    bool was_asked_to_stop;
-    int exit_code;
-};
 
 static int exit_code_of(enum err code)
 {
@@ -81,7 +54,7 @@ static void say_allocated_port(struct kept *kept, size_t index, const struct for
     char target[512];
     char text[SAY_CAP_BYTES];
     if (forward->type != FORWARD_REMOTE || forward->listen.kind != ENDPOINT_TCP || forward->listen.port != 0 ||
-        port == 0 || kept->allocated_ports[index] == port)
+        port == 0 || index >= kept->allocated_count || kept->allocated_ports[index] == port)
         return;
     kept->allocated_ports[index] = port;
     (void)snprintf(text, sizeof text, "Allocated port %u for remote forward to %s", (unsigned)port,
@@ -89,10 +62,21 @@ static void say_allocated_port(struct kept *kept, size_t index, const struct for
     say(kept->supervisor->up_lines, text);
 }
 
-static void on_up(void *arg, struct tunnel *tunnel)
+/* Room for one port per forward; without it no port is told. */
+static void make_ports(struct kept *kept, size_t count)
+{
+    if (kept->allocated_count == count)
+        return;
+    free(kept->allocated_ports);
+    kept->allocated_ports = calloc(count + 1, sizeof kept->allocated_ports[0]);
+    kept->allocated_count = kept->allocated_ports != NULL ? count : 0;
+}
+
+void supervisor_on_up(void *arg, struct tunnel *tunnel)
 {
     struct kept *kept = arg;
     const struct tunnel_spec *spec = tunnel_get_spec(tunnel);
+    make_ports(kept, spec->forward_count);
     for (size_t i = 0; i < spec->forward_count; i++) {
         char forward[1024];
         char text[SAY_CAP_BYTES];
@@ -120,7 +104,7 @@ static bool is_end(const struct kept *kept, enum tunnel_state state, const struc
     return state == TUNNEL_DEGRADED && (spec->once || spec->exit_on_forward_failure) && why->code != OK;
 }
 
-static void on_state(void *arg, struct tunnel *tunnel, enum tunnel_state state, const struct err_info *why)
+void supervisor_on_state(void *arg, struct tunnel *tunnel, enum tunnel_state state, const struct err_info *why)
 {
     struct kept *kept = arg;
     if (why == NULL)
@@ -133,20 +117,11 @@ static void on_state(void *arg, struct tunnel *tunnel, enum tunnel_state state, 
     (void)uv_async_send(&kept->supervisor->wake);
 }
 
-static void stop_one(struct kept *kept, uint64_t grace_ms)
+/* Ends the tunnels that supervisor_on_state found at their end. */
+static void end_those_that_end(struct supervisor *supervisor)
 {
-    if (kept->has_stopped)
-        return;
-    kept->is_stopping = true;
-    tunnel_stop(kept->tunnel, grace_ms);
-}
-
-/* Ends the tunnels that on_state found at their end. */
-static void on_wake(uv_async_t *wake)
-{
-    struct supervisor *supervisor = wake->data;
     for (size_t i = 0; i < supervisor->count; i++) {
-        struct kept *kept = &supervisor->kept[i];
+        struct kept *kept = supervisor->kept[i];
         char text[sizeof kept->end_why.message + 16];
         if (kept->end_why.code == OK || kept->is_stopping)
             continue;
@@ -154,64 +129,75 @@ static void on_wake(uv_async_t *wake)
             supervisor->exit_code = exit_code_of(kept->end_why.code);
         (void)snprintf(text, sizeof text, "holdfast: %s", kept->end_why.message);
         say(stderr, text);
-        stop_one(kept, 0);
+        kept_stop(kept, 0);
     }
 }
 
-static void on_stopped(void *arg, struct tunnel *tunnel)
+/* Settles what has stopped, and lets those go that nobody wants. */
+static void settle_all(struct supervisor *supervisor)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < supervisor->count; i++) {
+        struct kept *kept = supervisor->kept[i];
+        if (!kept->is_wanted && !kept->is_running) {
+            kept_free(kept);
+            continue;
+        }
+        supervisor->kept[left++] = kept;
+        kept_settle(kept);
+    }
+    supervisor->count = left;
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct supervisor *supervisor = wake->data;
+    end_those_that_end(supervisor);
+    settle_all(supervisor);
+}
+
+/* All is over when nothing runs and nothing is to. */
+static bool is_over(const struct supervisor *supervisor)
+{
+    if (supervisor->running > 0)
+        return false;
+    for (size_t i = 0; i < supervisor->count && !supervisor->was_asked_to_stop; i++) {
+        if (supervisor->kept[i]->end_why.code == OK)
+            return false;
+    }
+    return true;
+}
+
+static void end_if_over(struct supervisor *supervisor)
+{
+    if (is_over(supervisor) && !uv_is_closing((uv_handle_t *)&supervisor->wake))
+        uv_close((uv_handle_t *)&supervisor->wake, NULL);
+}
+
+void supervisor_on_stopped(void *arg, struct tunnel *tunnel)
 {
     struct kept *kept = arg;
     struct supervisor *supervisor = kept->supervisor;
     (void)tunnel;
-    kept->has_stopped = true;
-    platform_lock_release(kept->lock);
-    kept->lock = NULL;
+    kept->is_running = false;
     supervisor->running--;
-    if (supervisor->running == 0)
-        uv_close((uv_handle_t *)&supervisor->wake, NULL);
-}
-
-/* Takes the lock of the name of a defined tunnel in `state_dir`. */
-static enum err take_lock(const char *name, const char *state_dir, struct platform_lock **out, struct err_info *info)
-{
-    char file[LOCK_NAME_CAP_BYTES];
-    struct err_info why;
-    char *path = platform_path_resolve(state_dir, lock_name(name, file, sizeof file));
-    if (path == NULL)
-        return err_set(info, ERR_MEMORY, "out of memory");
-    enum err result = platform_lock_take(path, out, &why);
-    free(path);
-    if (result == ERR_BUSY)
-        return err_set(info, ERR_BUSY, "tunnel '%s' is %s; stop it or rename one", name, why.message);
-    return result == OK ? OK : err_set(info, result, "tunnel '%s': %s", name, why.message);
-}
-
-/* Makes the tunnel of one spec; what it leaves behind on failure is freed with the supervisor. */
-static enum err make_kept(struct supervisor *supervisor, struct kept *kept, const struct tunnel_spec *spec,
-                          struct err_info *info)
-{
-    struct tunnel_events events = {.on_state = on_state, .on_up = on_up, .on_stopped = on_stopped, .arg = kept};
-    kept->supervisor = supervisor;
-    kept->allocated_ports = calloc(spec->forward_count + 1, sizeof kept->allocated_ports[0]);
-    if (kept->allocated_ports != NULL)
-        kept->tunnel = tunnel_new(supervisor->loop, spec, &events);
-    return kept->tunnel != NULL ? OK : err_set(info, ERR_MEMORY, "out of memory");
-}
-
-static enum err take_locks(struct kept *kept, const struct tunnel_spec *specs, size_t count, const char *state_dir,
-                           struct err_info *info)
-{
-    char *default_dir = NULL;
-    enum err result = OK;
-    for (size_t i = 0; i < count && result == OK; i++) {
-        if (specs[i].one_line)
-            continue;
-        if (state_dir == NULL)
-            state_dir = default_dir = platform_state_dir(info);
-        result = state_dir != NULL ? take_lock(specs[i].name, state_dir, &kept[i].lock, info) : ERR_IO;
+    if (supervisor->was_asked_to_stop || kept->end_why.code != OK) {
+        platform_lock_release(kept->lock);
+        kept->lock = NULL;
+    } else {
+        (void)uv_async_send(&supervisor->wake);
     }
-    free(default_dir);
-    return result;
+    end_if_over(supervisor);
+}
+
+/* Its wake is not open yet, or has been closed. */
+static void free_all(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < supervisor->count; i++)
+        kept_free(supervisor->kept[i]);
+    free((void *)supervisor->kept);
+    free(supervisor->state_dir);
+    free(supervisor);
 }
 
 enum err supervisor_new(uv_loop_t *loop, const struct tunnel_spec *specs, size_t count,
@@ -219,28 +205,34 @@ enum err supervisor_new(uv_loop_t *loop, const struct tunnel_spec *specs, size_t
 {
     *out = NULL;
     struct supervisor *supervisor = calloc(1, sizeof *supervisor);
-    struct kept *kept = calloc(count + 1, sizeof *kept);
-    if (supervisor == NULL || kept == NULL) {
+    struct kept **kept = calloc(count + 1, sizeof(struct kept *));
+    if (supervisor == NULL || kept == NULL ||
+        (options->state_dir != NULL && (supervisor->state_dir = strdup(options->state_dir)) == NULL)) {
         free(supervisor);
-        free(kept);
+        free((void *)kept);
         return err_set(info, ERR_MEMORY, "out of memory");
     }
+    enum err result = OK;
     supervisor->loop = loop;
     supervisor->started_unix_ms = time_unix_ms();
     supervisor->kept = kept;
     supervisor->up_lines = options->up_lines;
     supervisor->grace_ms = options->grace_ms != 0 ? options->grace_ms : DEFAULT_GRACE_MS;
-    supervisor->count = count;
-    enum err result = take_locks(kept, specs, count, options->state_dir, info);
-    for (size_t i = 0; i < count && result == OK; i++)
-        result = make_kept(supervisor, &kept[i], &specs[i], info);
+    for (size_t i = 0; i < count && result == OK; i++) {
+        struct err_info why;
+        kept[i] = kept_new(supervisor, &specs[i], &why);
+        if (kept[i] != NULL)
+            supervisor->count++;
+        else
+            result = err_set(info, why.code, "%s", why.message);
+    }
     if (result == OK) {
         int status = uv_async_init(loop, &supervisor->wake, on_wake);
         if (status != 0)
             result = err_set(info, err_from_uv(status), "cannot use the event loop: %s", err_uv_text(status));
     }
     if (result != OK) {
-        supervisor_free(supervisor);
+        free_all(supervisor);
         return result;
     }
     supervisor->wake.data = supervisor;
@@ -251,35 +243,30 @@ enum err supervisor_new(uv_loop_t *loop, const struct tunnel_spec *specs, size_t
 void supervisor_start(struct supervisor *supervisor)
 {
     supervisor->has_started = true;
-    supervisor->running = supervisor->count;
     for (size_t i = 0; i < supervisor->count; i++)
-        tunnel_start(supervisor->kept[i].tunnel);
+        kept_settle(supervisor->kept[i]);
 }
 
 void supervisor_wake(struct supervisor *supervisor)
 {
-    for (size_t i = 0; i < supervisor->count && supervisor->has_started; i++)
-        tunnel_wake(supervisor->kept[i].tunnel);
+    for (size_t i = 0; i < supervisor->count; i++) {
+        if (supervisor->kept[i]->is_running)
+            tunnel_wake(supervisor->kept[i]->tunnel);
+    }
 }
 
 void supervisor_stop(struct supervisor *supervisor)
 {
     uint64_t grace_ms = supervisor->was_asked_to_stop ? 0 : supervisor->grace_ms;
-    if (!supervisor->has_started || supervisor->count == 0) {
-        if (!uv_is_closing((uv_handle_t *)&supervisor->wake))
-            uv_close((uv_handle_t *)&supervisor->wake, NULL);
-        return;
-    }
-    if (supervisor->running == 0)
-        return;
-    if (grace_ms == 0)
+    if (supervisor->running > 0 && grace_ms == 0)
         log_info(NULL, "stopping %zu of %zu tunnels at once", supervisor->running, supervisor->count);
-    else
+    else if (supervisor->running > 0)
         log_info(NULL, "stopping %zu of %zu tunnels; connections may finish for %" PRIu64 " ms", supervisor->running,
                  supervisor->count, grace_ms);
     supervisor->was_asked_to_stop = true;
     for (size_t i = 0; i < supervisor->count; i++)
-        stop_one(&supervisor->kept[i], grace_ms);
+        kept_stop(supervisor->kept[i], grace_ms);
+    end_if_over(supervisor);
 }
 
 size_t supervisor_tunnel_count(const struct supervisor *supervisor)
@@ -289,7 +276,7 @@ size_t supervisor_tunnel_count(const struct supervisor *supervisor)
 
 const struct tunnel *supervisor_tunnel_at(const struct supervisor *supervisor, size_t index)
 {
-    return supervisor->kept[index].tunnel;
+    return supervisor->kept[index]->tunnel;
 }
 
 uint64_t supervisor_started_unix_ms(const struct supervisor *supervisor)
@@ -304,15 +291,6 @@ int supervisor_exit_code(const struct supervisor *supervisor)
 
 void supervisor_free(struct supervisor *supervisor)
 {
-    if (supervisor == NULL)
-        return;
-    for (size_t i = 0; i < supervisor->count; i++) {
-        struct kept *kept = &supervisor->kept[i];
-        if (kept->tunnel != NULL)
-            tunnel_free(kept->tunnel);
-        platform_lock_release(kept->lock);
-        free(kept->allocated_ports);
-    }
-    free(supervisor->kept);
-    free(supervisor);
+    if (supervisor != NULL)
+        free_all(supervisor);
 }

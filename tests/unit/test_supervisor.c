@@ -16,7 +16,7 @@
 #include "supervisor/lock_name.h"
 #include "supervisor/supervisor.h"
 
-#define MAX_TUNNELS 3
+#define MAX_TUNNELS 8
 
 /* What a played tunnel does once it is started, and what became of it. */
 struct play {
@@ -27,7 +27,8 @@ struct play {
     bool was_up_before; /* tunnel_has_been_up from the start */
     bool is_slow;       /* stops only when asked to stop at once */
     uint16_t bound_port;
-    unsigned starts, stops, frees;
+    bool update_fails;
+    unsigned starts, stops, frees, retries, updates;
     uint64_t grace_ms[4]; /* of each stop */
 };
 
@@ -116,6 +117,20 @@ void tunnel_wake(struct tunnel *tunnel)
     tunnel->wakes++;
 }
 
+void tunnel_retry(struct tunnel *tunnel)
+{
+    tunnel->play->retries++;
+}
+
+enum err tunnel_update(struct tunnel *tunnel, const struct tunnel_spec *wanted)
+{
+    if (tunnel->play->update_fails)
+        return ERR_MEMORY;
+    tunnel->play->updates++;
+    tunnel_spec_deinit(&tunnel->spec);
+    return tunnel_spec_copy(&tunnel->spec, wanted);
+}
+
 void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms)
 {
     assert_true(tunnel->play->stops < 4);
@@ -127,6 +142,8 @@ void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms)
 
 void tunnel_free(struct tunnel *tunnel)
 {
+    if (tunnel == NULL)
+        return;
     assert_false(tunnel->has_timer);
     tunnel->play->frees++;
     tunnel_spec_deinit(&tunnel->spec);
@@ -478,7 +495,8 @@ static void a_name_is_kept_once(void **state)
     (void)snprintf(expected, sizeof expected, "tunnel 'xp-mode' is already kept by process %ld; stop it or rename one",
                    (long)uv_os_getpid());
     assert_string_equal(why.message, expected);
-    assert_int_equal(made, 0);
+    assert_int_equal(plays[0].starts, 0);
+    assert_int_equal(plays[0].frees, made);
     /* The same name on a command line is another matter. */
     specs[1].one_line = true;
     supervisor = make(specs, 2);
@@ -526,6 +544,261 @@ static void lock_names_are_safe_and_differ(void **state)
     assert_string_equal(first_name + strlen(first_name) - 5, ".lock");
 }
 
+/* ---- reload, and by hand ---- */
+
+/* Gives the loop time for the steps of the played tunnels, which take 1 ms each. */
+static void on_pass_over(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+static void pass(uint64_t ms)
+{
+    uv_timer_t timer;
+    bool is_over = false;
+    assert_int_equal(uv_timer_init(&loop, &timer), 0);
+    timer.data = &is_over;
+    (void)uv_timer_start(&timer, on_pass_over, ms, 0);
+    while (!is_over)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&timer, NULL);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+}
+
+static void reload(struct supervisor *supervisor, const struct tunnel_spec *specs, size_t count, const char *expected)
+{
+    struct supervisor_summary summary;
+    struct err_info why;
+    char text[160];
+    assert_int_equal(supervisor_reload(supervisor, specs, count, &summary, &why), OK);
+    assert_string_equal(supervisor_summary_text(&summary, text, sizeof text), expected);
+}
+
+static void finish(struct supervisor *supervisor)
+{
+    supervisor_stop(supervisor);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    supervisor_free(supervisor);
+}
+
+static void free_specs(struct tunnel_spec *specs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        tunnel_spec_deinit(&specs[i]);
+}
+
+static void a_reload_keeps_what_is_the_same(void **state)
+{
+    /* kept, changed in its forwards, changed in its session, removed; then added */
+    struct tunnel_spec old[] = {make_spec("same", false), make_spec("live", false), make_spec("host", false),
+                                make_spec("gone", false)};
+    struct tunnel_spec new[] = {make_spec("new", false), make_spec("host", false), make_spec("live", false),
+                                make_spec("same", false)};
+    (void)state;
+    add_remote(&new[2], 14444);
+    new[1].host.port = 2222;
+    for (size_t i = 0; i < MAX_TUNNELS; i++)
+        plays[i].state = TUNNEL_UP;
+    struct supervisor *supervisor = make(old, 4);
+    supervisor_start(supervisor);
+    pass(5);
+    reload(supervisor, old, 4, "nothing changed");
+    reload(supervisor, new, 4, "1 changed, 1 restarted, 1 added, 1 removed; 1 unchanged");
+    pass(10);
+    assert_int_equal(supervisor_tunnel_count(supervisor), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(tunnel_get_spec(supervisor_tunnel_at(supervisor, i))->name, new[i].name);
+    assert_int_equal(plays[0].stops + plays[0].updates, 0); /* same */
+    assert_int_equal(plays[1].stops, 0);                    /* live */
+    assert_int_equal(plays[1].updates, 1);
+    assert_int_equal(plays[2].stops, 1); /* host */
+    assert_int_equal(plays[2].grace_ms[0], 1234);
+    assert_int_equal(plays[2].frees, 1);
+    assert_int_equal(plays[3].stops, 1); /* gone */
+    assert_int_equal(plays[3].frees, 1);
+    assert_int_equal(plays[4].starts, 1); /* new */
+    assert_int_equal(plays[5].starts, 1); /* host, in its new form */
+    assert_int_equal(tunnel_get_spec(supervisor_tunnel_at(supervisor, 1))->host.port, 2222);
+    reload(supervisor, new, 4, "nothing changed");
+    finish(supervisor);
+    free_specs(old, 4);
+    free_specs(new, 4);
+}
+
+static void a_reload_that_cannot_be_changes_nothing(void **state)
+{
+    struct tunnel_spec old[] = {make_spec("a", false), make_spec("b", false)};
+    struct tunnel_spec new[] = {make_spec("c", false), make_spec("b", false), make_spec("taken", false)};
+    struct tunnel_spec doubled[] = {make_spec("c", false), make_spec("c", false)};
+    struct platform_lock *lock = NULL;
+    struct err_info why;
+    char path[300];
+    (void)state;
+    new[1].host.port = 2222;
+    (void)snprintf(path, sizeof path, "%s/taken.lock", folder);
+    assert_int_equal(platform_lock_take(path, &lock, NULL), OK);
+    struct supervisor *supervisor = make(old, 2);
+    supervisor_start(supervisor);
+    pass(5);
+    assert_int_equal(supervisor_reload(supervisor, new, 3, NULL, &why), ERR_BUSY);
+    assert_non_null(strstr(why.message, "tunnel 'taken' is already kept"));
+    assert_int_equal(supervisor_reload(supervisor, doubled, 2, NULL, &why), ERR_DEFINITION);
+    assert_string_equal(why.message, "tunnel 'c' is defined twice");
+    pass(5);
+    assert_int_equal(supervisor_tunnel_count(supervisor), 2);
+    assert_int_equal(plays[0].stops + plays[1].stops + plays[0].updates + plays[1].updates, 0);
+    assert_int_equal(made, 2 + plays[2].frees + plays[3].frees + plays[4].frees + plays[5].frees);
+    platform_lock_release(lock);
+    reload(supervisor, new, 3, "1 restarted, 2 added, 1 removed"); /* c's lock was given back */
+    finish(supervisor);
+    assert_int_equal(supervisor_exit_code(supervisor), 0);
+    free_specs(old, 2);
+    free_specs(new, 3);
+    free_specs(doubled, 2);
+}
+
+/* A name waits for its predecessor's end, whatever comes meanwhile. */
+static void one_that_comes_back_waits_for_its_predecessor(void **state)
+{
+    struct tunnel_spec specs[] = {make_spec("a", false), make_spec("b", false)};
+    (void)state;
+    plays[1].is_slow = true;
+    struct supervisor *supervisor = make(specs, 2);
+    supervisor_start(supervisor);
+    pass(5);
+    reload(supervisor, specs, 1, "1 removed; 1 unchanged");
+    pass(5);
+    assert_int_equal(supervisor_tunnel_count(supervisor), 2); /* it has connections still */
+    reload(supervisor, specs, 2, "1 restarted; 1 unchanged");
+    specs[1].host.port = 2222;
+    reload(supervisor, specs, 2, "1 restarted; 1 unchanged");
+    pass(5);
+    assert_int_equal(plays[1].stops, 1);
+    assert_int_equal(plays[2].starts + plays[3].starts, 0);
+    struct err_info why;
+    assert_int_equal(supervisor_tunnel_stop(supervisor, "b", &why), OK); /* held now, ... */
+    assert_int_equal(supervisor_tunnel_stop(supervisor, "b", &why), OK); /* ... and at once */
+    pass(5);
+    assert_int_equal(plays[1].frees, 1);
+    assert_int_equal(plays[2].starts + plays[3].starts, 0);
+    assert_int_equal(supervisor_tunnel_start(supervisor, "b", &why), OK);
+    pass(5);
+    assert_int_equal(tunnel_get_spec(supervisor_tunnel_at(supervisor, 1))->host.port, 2222);
+    finish(supervisor);
+    free_specs(specs, 2);
+}
+
+static void what_was_stopped_by_hand_stays_so(void **state)
+{
+    struct tunnel_spec specs[] = {make_spec("a", false), make_spec("b", false)};
+    struct err_info why;
+    (void)state;
+    struct supervisor *supervisor = make(specs, 2);
+    supervisor_start(supervisor);
+    pass(5);
+    assert_int_equal(supervisor_tunnel_stop(supervisor, "c", &why), ERR_USAGE);
+    assert_string_equal(why.message, "there is no tunnel 'c'; 'holdfast status' lists those there are");
+    assert_int_equal(supervisor_tunnel_start(supervisor, "b", &why), OK); /* it runs */
+    assert_int_equal(plays[1].starts, 1);
+    assert_int_equal(supervisor_tunnel_stop(supervisor, "a", &why), OK);
+    assert_int_equal(supervisor_tunnel_stop(supervisor, "b", &why), OK);
+    pass(5);
+    assert_int_equal(plays[0].stops, 1);
+    reload(supervisor, specs, 2, "nothing changed");
+    specs[1].host.port = 2222;
+    reload(supervisor, specs, 2, "1 restarted; 1 unchanged");
+    pass(5);
+    assert_int_equal(supervisor_tunnel_count(supervisor), 2);
+    assert_int_equal(tunnel_get_state(supervisor_tunnel_at(supervisor, 1)), TUNNEL_STOPPED);
+    assert_int_equal(plays[2].starts, 0);
+    assert_int_equal(supervisor_tunnel_start(supervisor, "b", &why), OK);
+    assert_int_equal(supervisor_tunnel_restart(supervisor, "a", &why), OK);
+    pass(5);
+    assert_int_equal(tunnel_get_spec(supervisor_tunnel_at(supervisor, 1))->host.port, 2222);
+    assert_int_equal(plays[0].frees, 1);
+    assert_int_equal(supervisor_tunnel_restart(supervisor, "a", &why), OK); /* and one that runs */
+    pass(5);
+    assert_int_equal(supervisor_exit_code(supervisor), 0);
+    unsigned starts = 0;
+    for (size_t i = 0; i < MAX_TUNNELS; i++)
+        starts += plays[i].starts;
+    assert_int_equal(starts, 5); /* a and b, b again, a twice again */
+    finish(supervisor);
+    free_specs(specs, 2);
+}
+
+static void a_failed_one_is_tried_again(void **state)
+{
+    struct tunnel_spec specs[] = {make_spec("a", false), make_spec("b", false)};
+    struct err_info why;
+    (void)state;
+    plays[0].state = TUNNEL_FAILED;
+    plays[0].why = ERR_HOST_KEY;
+    plays[1].state = TUNNEL_UP;
+    struct supervisor *supervisor = make(specs, 2);
+    supervisor_start(supervisor);
+    pass(5);
+    reload(supervisor, specs, 2, "1 tried again; 2 unchanged");
+    assert_int_equal(plays[0].retries, 1);
+    assert_int_equal(plays[1].retries, 0);
+    assert_int_equal(supervisor_tunnel_start(supervisor, "a", &why), OK);
+    assert_int_equal(plays[0].retries, 2);
+    finish(supervisor);
+    free_specs(specs, 2);
+}
+
+/* Without memory for a live change the tunnel is restarted as its new definition says. */
+static void what_cannot_change_live_is_restarted(void **state)
+{
+    struct tunnel_spec old = make_spec("a", false);
+    struct tunnel_spec new = make_spec("a", false);
+    struct err_info why;
+    (void)state;
+    add_remote(&new, 14444);
+    plays[0].update_fails = true;
+    struct supervisor *supervisor = make(&old, 1);
+    supervisor_start(supervisor);
+    pass(5);
+    reload(supervisor, &new, 1, "1 restarted");
+    pass(5);
+    assert_int_equal(plays[1].starts, 1);
+    assert_int_equal(tunnel_get_spec(supervisor_tunnel_at(supervisor, 0))->forward_count, 1);
+    supervisor_stop(supervisor);
+    assert_int_equal(supervisor_reload(supervisor, &new, 1, NULL, &why), ERR_CANCELLED);
+    assert_int_equal(supervisor_tunnel_restart(supervisor, "a", &why), ERR_CANCELLED);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    supervisor_free(supervisor);
+    tunnel_spec_deinit(&old);
+    tunnel_spec_deinit(&new);
+}
+
+/* Stopped by hand, all of them: the process waits to be told more, until it is asked to end. */
+static void it_stays_when_nothing_runs(void **state)
+{
+    struct tunnel_spec spec = make_spec("a", false);
+    struct err_info why;
+    (void)state;
+    struct supervisor *supervisor = make(&spec, 1);
+    supervisor_start(supervisor);
+    assert_int_equal(supervisor_tunnel_stop(supervisor, "a", &why), OK);
+    pass(5);
+    assert_int_equal(plays[0].stops, 1);
+    assert_int_not_equal(uv_loop_alive(&loop), 0);
+    finish(supervisor);
+    tunnel_spec_deinit(&spec);
+}
+
+static void one_line_tunnels_have_nothing_to_reload(void **state)
+{
+    struct tunnel_spec spec = make_spec("a", true);
+    struct err_info why;
+    (void)state;
+    struct supervisor *supervisor = make(&spec, 1);
+    assert_int_equal(supervisor_reload(supervisor, &spec, 1, NULL, &why), ERR_UNSUPPORTED);
+    finish(supervisor);
+    tunnel_spec_deinit(&spec);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -538,6 +811,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_second_stop_is_at_once, begin, end),
         cmocka_unit_test_setup_teardown(a_stop_before_the_start_leaves_nothing, begin, end),
         cmocka_unit_test_setup_teardown(a_name_is_kept_once, begin, end),
+        cmocka_unit_test_setup_teardown(a_reload_keeps_what_is_the_same, begin, end),
+        cmocka_unit_test_setup_teardown(a_reload_that_cannot_be_changes_nothing, begin, end),
+        cmocka_unit_test_setup_teardown(one_that_comes_back_waits_for_its_predecessor, begin, end),
+        cmocka_unit_test_setup_teardown(what_was_stopped_by_hand_stays_so, begin, end),
+        cmocka_unit_test_setup_teardown(a_failed_one_is_tried_again, begin, end),
+        cmocka_unit_test_setup_teardown(what_cannot_change_live_is_restarted, begin, end),
+        cmocka_unit_test_setup_teardown(it_stays_when_nothing_runs, begin, end),
+        cmocka_unit_test_setup_teardown(one_line_tunnels_have_nothing_to_reload, begin, end),
         cmocka_unit_test(lock_names_are_safe_and_differ),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
