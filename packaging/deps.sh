@@ -59,6 +59,8 @@ replace_dir() {
 . "$here/deps/source.sh"
 # shellcheck source=packaging/deps/wine32.sh
 . "$here/deps/wine32.sh"
+# shellcheck source=packaging/deps/promtool.sh
+. "$here/deps/promtool.sh"
 
 # libraries: what is built for $target, in order of building.
 libraries() {
@@ -350,5 +352,6 @@ build | refresh)
     [ "$action" = build ] || refresh_sources
     build_all
     [ "$target-$purpose" != windows-x86-test ] || fetch_wine32
+    [ "$target-$purpose" != linux-test ] || fetch_promtool
     ;;
 esac

@@ -211,6 +211,45 @@ const char *time_text(uint64_t unix_ms, char *out, size_t cap_bytes)
     return out;
 }
 
+/* The days since 1970-01-01 of a civil date, by the same calendar. */
+static int64_t days_from_civil(int year, int month, int day)
+{
+    int64_t from_march = year - (month <= 2 ? 1 : 0);
+    int64_t era = from_march / 400;
+    int64_t year_of_era = from_march % 400;
+    int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+}
+
+enum err time_parse(const char *text, uint64_t *out_unix_ms)
+{
+    int year = 0;
+    int month = 0;
+    int day = 0;
+    int hour = 0;
+    int minute = 0;
+    int second = 0;
+    int end = 0;
+    uint64_t ms = 0;
+    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &end) != 6 ||
+        year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 ||
+        minute > 59 || second < 0 || second > 60)
+        return ERR_PROTOCOL;
+    const char *at = text + end;
+    if (*at == '.') {
+        uint64_t unit_ms = 100;
+        for (at++; *at >= '0' && *at <= '9'; at++) {
+            ms += (uint64_t)(*at - '0') * unit_ms;
+            unit_ms /= 10;
+        }
+    }
+    if (strcmp(at, "Z") != 0)
+        return ERR_PROTOCOL;
+    int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    *out_unix_ms = (uint64_t)seconds * 1000 + ms;
+    return OK;
+}
+
 const char *time_text_now(char *out, size_t cap_bytes)
 {
     return time_text(time_unix_ms(), out, cap_bytes);

@@ -119,6 +119,31 @@ static void now_is_in_this_century(void **state)
     assert_int_equal(text[23], 'Z');
 }
 
+static void times_are_read_as_they_are_written(void **state)
+{
+    static const uint64_t times[] = {0, 1, 68169599999, 951782400000, 1795579200500, 4102444800000, 253402300799999};
+    static const char *const bad[] = {"",
+                                      "2026-11-25",
+                                      "2026-11-25T04:00:00",
+                                      "2026-11-25T04:00:00+01:00",
+                                      "2026-13-25T04:00:00Z",
+                                      "1969-12-31T23:59:59Z",
+                                      "2026-11-25T04:00:00.5Zx"};
+    char text[32];
+    uint64_t unix_ms = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+        assert_int_equal(time_parse(time_text(times[i], text, sizeof text), &unix_ms), OK);
+        assert_int_equal(unix_ms, times[i]);
+    }
+    assert_int_equal(time_parse("2026-11-25T04:00:00Z", &unix_ms), OK);
+    assert_int_equal(unix_ms, UINT64_C(1795579200000));
+    assert_int_equal(time_parse("2026-11-25T04:00:00.123456789Z", &unix_ms), OK);
+    assert_int_equal(unix_ms, UINT64_C(1795579200123));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(time_parse(bad[i], &unix_ms), ERR_PROTOCOL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +152,7 @@ int main(void)
         cmocka_unit_test(sizes_have_their_two_writings),
         cmocka_unit_test(durations_are_shown_shortly),
         cmocka_unit_test(now_is_in_this_century),
+        cmocka_unit_test(times_are_read_as_they_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
