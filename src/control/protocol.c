@@ -26,9 +26,9 @@ static enum err take_version(const json_t *root, struct err_info *info)
                        CONTROL_VERSION);
     if (json_integer_value(version) != CONTROL_VERSION)
         return err_set(info, ERR_UNSUPPORTED,
-                       "version %" JSON_INTEGER_FORMAT " of the protocol is asked for, and this is version %d; use the "
+                       "version %lld of the protocol is asked for, and this is version %d; use the "
                        "'holdfast' that the service runs",
-                       json_integer_value(version), CONTROL_VERSION);
+                       (long long)json_integer_value(version), CONTROL_VERSION);
     return OK;
 }
 
