@@ -7,10 +7,10 @@
 
 enum {
     TICK_MS = 5000,
-    SLEPT_MS =
-        15000, /* more than this beyond a tick was sleep; a busy or stopped process is not asked to hurry for less */
-    SETTLE_MS = 2000, /* a new network comes in several steps: link, address, routes; and attempts are not to be hurried
-                         more often */
+    SLEPT_MS = 5000,      /* so much beyond a tick was sleep, or a stop of the process */
+    SETTLE_MS = 300,      /* a new network comes in several steps: link, address, routes */
+    SETTLE_MAX_MS = 2000, /* and one that never stops changing is told of all the same */
+    APART_MS = 2000       /* attempts are not to be hurried more often */
 };
 
 struct platform_wake {
@@ -18,16 +18,18 @@ struct platform_wake {
     struct network_watch *network;
     platform_wake_cb *on_wake;
     void *arg;
-    int64_t ticked_at_s; /* by the clock on the wall, which goes on during sleep */
-    uint64_t ticked_at_ms;
+    int64_t ticked_wall_ms; /* by the clock on the wall, which goes on during sleep */
+    uint64_t ticked_ms;
+    uint64_t changing_since_ms; /* the first change that was not told of; 0: none */
+    uint64_t told_ms;           /* the last change of network that was */
     unsigned open;
 };
 
-static int64_t wall_clock_s(void)
+static int64_t wall_clock_ms(void)
 {
     uv_timeval64_t now = {0, 0};
     (void)uv_gettimeofday(&now);
-    return now.tv_sec;
+    return now.tv_sec * 1000 + now.tv_usec / 1000;
 }
 
 /* Sleep is wall clock time beyond what the tick asked for. On systems whose monotonic clock goes on as well, the tick
@@ -36,13 +38,13 @@ static int64_t wall_clock_s(void)
 static void on_tick(uv_timer_t *timer)
 {
     struct platform_wake *wake = timer->data;
-    int64_t now_s = wall_clock_s();
+    int64_t wall_ms = wall_clock_ms();
     uint64_t now_ms = uv_now(timer->loop);
-    int64_t passed_ms = (now_s - wake->ticked_at_s) * 1000;
-    uint64_t late_ms = now_ms - wake->ticked_at_ms;
-    wake->ticked_at_s = now_s;
-    wake->ticked_at_ms = now_ms;
-    if (passed_ms > TICK_MS + SLEPT_MS || late_ms > TICK_MS + SLEPT_MS) {
+    int64_t passed_ms = wall_ms - wake->ticked_wall_ms;
+    uint64_t ticked_ms = now_ms - wake->ticked_ms;
+    wake->ticked_wall_ms = wall_ms;
+    wake->ticked_ms = now_ms;
+    if (passed_ms >= TICK_MS + SLEPT_MS || ticked_ms >= TICK_MS + SLEPT_MS) {
         wake->on_wake(wake->arg, "the system was asleep");
     }
 }
@@ -50,15 +52,23 @@ static void on_tick(uv_timer_t *timer)
 static void on_settled(uv_timer_t *timer)
 {
     struct platform_wake *wake = timer->data;
+    wake->changing_since_ms = 0;
+    wake->told_ms = uv_now(timer->loop);
     wake->on_wake(wake->arg, "the network has changed");
 }
 
+/* Told of once it is quiet, but neither too late nor too often. */
 static void on_network_change(void *arg)
 {
     struct platform_wake *wake = arg;
-    if (!uv_is_active((uv_handle_t *)&wake->settle)) {
-        (void)uv_timer_start(&wake->settle, on_settled, SETTLE_MS, 0);
+    uint64_t now = uv_now(wake->settle.loop);
+    uint64_t due = now + SETTLE_MS;
+    if (wake->changing_since_ms == 0) {
+        wake->changing_since_ms = now;
     }
+    due = due < wake->changing_since_ms + SETTLE_MAX_MS ? due : wake->changing_since_ms + SETTLE_MAX_MS;
+    due = due > wake->told_ms + APART_MS ? due : wake->told_ms + APART_MS;
+    (void)uv_timer_start(&wake->settle, on_settled, due > now ? due - now : 0, 0);
 }
 
 struct platform_wake *platform_wake_start(uv_loop_t *loop, platform_wake_cb *on_wake, void *arg)
@@ -75,8 +85,8 @@ struct platform_wake *platform_wake_start(uv_loop_t *loop, platform_wake_cb *on_
     }
     wake->on_wake = on_wake;
     wake->arg = arg;
-    wake->ticked_at_s = wall_clock_s();
-    wake->ticked_at_ms = uv_now(loop);
+    wake->ticked_wall_ms = wall_clock_ms();
+    wake->ticked_ms = uv_now(loop);
     (void)uv_timer_start(&wake->tick, on_tick, TICK_MS, TICK_MS);
     for (size_t i = 0; i < 2; i++) {
         uv_unref((uv_handle_t *)timers[i]);
