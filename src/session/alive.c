@@ -1,6 +1,9 @@
 /* Is the peer still there? Any received byte proves it; silence is asked about, and ends the session when nothing came
  * for server_alive_interval x (server_alive_count_max + 1). The same timer holds the deadlines of the earlier phases.
- */
+ *
+ * The round trip time comes from the answers. A busy peer is never silent, so it is asked for that alone, about once in
+ * an interval, when the timer fires that would have found silence: one small packet each way, and no wake-up more. An
+ * idle session is asked as often as before. */
 #include "base/log.h"
 #include "platform/platform.h"
 #include "session/internal.h"
@@ -8,7 +11,8 @@
 enum {
     AUTH_SILENCE_MS = 120000, /* as sshd's LoginGraceTime */
     REKEY_MAX_MS = 60000,
-    LAST_LOOK_MS = 20
+    LAST_LOOK_MS = 20,
+    WAKE_ANSWER_MS = 3000 /* how long an answer may take after a wake-up or a change of network */
 };
 
 static void on_timer(uv_timer_t *timer);
@@ -47,15 +51,22 @@ static void on_keepalive_reply(void *arg, enum err result, uint16_t bound_port)
 {
     struct session *session = arg;
     (void)bound_port;
-    if (result != ERR_CLOSED) { /* refused is an answer too, and the usual one */
-        session->rtt_ms = (int64_t)(uv_now(session->loop) - session->probe_sent_ms);
+    session->unanswered--;
+    if (result != ERR_CLOSED && session->rtt_pending) { /* refused is an answer too, and the usual one */
+        session->rtt_ms = (int64_t)(uv_now(session->loop) - session->rtt_asked_ms);
+        session->rtt_pending = false;
     }
 }
 
+/* Answers come in order: one question at a time is measured, and only while no older one waits for its answer. */
 static void ask(struct session *session)
 {
     session->probes++;
-    session->probe_sent_ms = uv_now(session->loop);
+    session->asked_ms = uv_now(session->loop);
+    if (session->unanswered++ == 0) {
+        session->rtt_pending = true;
+        session->rtt_asked_ms = session->asked_ms;
+    }
     mux_keepalive(session->mux, on_keepalive_reply, session);
 }
 
@@ -69,41 +80,33 @@ static void arm_ready(struct session *session, uint64_t due_ms)
 {
     uint64_t rekey_ms = rekey_due_ms(session);
     due_ms = session->probe_due_ms != 0 && session->probe_due_ms < due_ms ? session->probe_due_ms : due_ms;
-    arm(session, rekey_ms < due_ms ? rekey_ms : due_ms);
-}
-
-/* The peer has been silent for too long. */
-static void end_silent(struct session *session, uint64_t silent_ms)
-{
-    if (!has_looked(session)) {
-        return;
-    }
-    if (session->probe_due_ms != 0 && uv_now(session->loop) >= session->probe_due_ms) {
-        session_end(session, ERR_TIMEOUT, "the peer does not answer since the system woke up or its network changed");
+    due_ms = rekey_ms < due_ms ? rekey_ms : due_ms;
+    if (due_ms != UINT64_MAX) {
+        arm(session, due_ms);
     } else {
-        session_end(session, ERR_TIMEOUT, "the peer is silent since %.3g s (server_alive_interval x (count + 1))",
-                    (double)silent_ms / 1000.0);
+        (void)uv_timer_stop(&session->timer);
     }
 }
 
 static void check_ready(struct session *session)
 {
+    uint64_t now = uv_now(session->loop);
     uint64_t interval = session->spec.server_alive_interval_ms;
-    uint64_t silent = uv_now(session->loop) - session->last_received_ms;
-    if (uv_now(session->loop) >= rekey_due_ms(session)) {
+    uint64_t silent = now - session->last_received_ms;
+    if (now >= rekey_due_ms(session)) {
         session_end(session, ERR_TIMEOUT, "the peer did not finish changing keys within %d s", REKEY_MAX_MS / 1000);
         return;
     }
     if (interval == 0) {
-        if (session->was_rekeying) {
-            arm(session, rekey_due_ms(session));
-        }
+        arm_ready(session, UINT64_MAX);
         return;
     }
-    if ((session->probe_due_ms != 0 && uv_now(session->loop) >= session->probe_due_ms) ||
-        (silent >= interval * (session->spec.server_alive_count_max + 1ULL) &&
-         session->probes >= session->spec.server_alive_count_max)) {
-        end_silent(session, silent);
+    if (silent >= interval * (session->spec.server_alive_count_max + 1ULL) &&
+        session->probes >= session->spec.server_alive_count_max) {
+        if (has_looked(session)) {
+            session_end(session, ERR_TIMEOUT, "the peer is silent since %.3g s (server_alive_interval x (count + 1))",
+                        (double)silent / 1000.0);
+        }
         return;
     }
     session->looking = false;
@@ -111,10 +114,13 @@ static void check_ready(struct session *session)
         if (session->probes < session->spec.server_alive_count_max) {
             ask(session);
         }
-        arm_ready(session, uv_now(session->loop) + interval - silent % interval);
-    } else {
-        arm_ready(session, session->last_received_ms + interval);
+        arm_ready(session, now + interval - silent % interval);
+        return;
     }
+    if (now - session->asked_ms >= interval / 2) {
+        ask(session);
+    }
+    arm_ready(session, session->last_received_ms + interval);
 }
 
 void alive_rekeying(struct session *session)
@@ -126,19 +132,47 @@ void alive_rekeying(struct session *session)
     }
 }
 
+/* Whether an answer is owed, or the beginning of a connection: not while a person or an agent is asked. */
+static bool can_be_probed(const struct session *session)
+{
+    switch (session->phase) {
+    case SESSION_RESOLVING:
+    case SESSION_CONNECTING:
+    case SESSION_READY: return true;
+    case SESSION_HANDSHAKING: return session->key_check == NULL;
+    case SESSION_AUTHENTICATING:
+    case SESSION_CLOSED: break;
+    }
+    return false;
+}
+
 void session_probe(struct session *session)
 {
     uint64_t now = uv_now(session->loop);
     uint64_t interval = session->spec.server_alive_interval_ms;
     uint64_t limit = interval * (session->spec.server_alive_count_max + 1ULL);
-    uint64_t patience = session->spec.connect_timeout_ms;
-    if (session->phase != SESSION_READY || session->ending || session->stopping || interval == 0 ||
-        session->probe_due_ms != 0) {
+    if (session->ending || session->stopping || session->probe_due_ms != 0 || !can_be_probed(session)) {
         return;
     }
-    session->probe_due_ms = now + (patience != 0 && patience < limit ? patience : limit);
-    ask(session);
-    arm_ready(session, now + interval);
+    session->probe_due_ms = now + (limit != 0 && limit < WAKE_ANSWER_MS ? limit : WAKE_ANSWER_MS);
+    if (session->phase == SESSION_READY) {
+        ask(session);
+        arm_ready(session, interval != 0 ? now + interval : UINT64_MAX);
+    } else if (!uv_is_active((uv_handle_t *)&session->timer) || session->timer_due_ms > session->probe_due_ms) {
+        arm(session, session->probe_due_ms);
+    }
+}
+
+/* Whether session_probe's answer is overdue; then the session has ended, or the loop looks a last time. */
+static bool is_probe_over(struct session *session)
+{
+    if (session->probe_due_ms == 0 || uv_now(session->loop) < session->probe_due_ms || !can_be_probed(session)) {
+        return false;
+    }
+    if (has_looked(session)) {
+        session_end(session, ERR_TIMEOUT, "the peer does not answer since the system woke up or its network changed");
+    }
+    return true;
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -154,6 +188,9 @@ static void on_timer(uv_timer_t *timer)
         return;
     }
     forgive_own_delay(session);
+    if (is_probe_over(session)) {
+        return;
+    }
     switch (session->phase) {
     case SESSION_HANDSHAKING:
         if (session->key_check != NULL) { /* a person is being asked */
@@ -189,6 +226,7 @@ void alive_phase(struct session *session)
     session->phase_started_ms = now;
     session->last_received_ms = now;
     session->probes = 0;
+    session->probe_due_ms = 0;
     session->looking = false;
     if (session->phase == SESSION_HANDSHAKING || session->phase == SESSION_AUTHENTICATING) {
         arm(session,
@@ -196,6 +234,7 @@ void alive_phase(struct session *session)
     } else if (session->phase == SESSION_READY && interval != 0) {
         uint64_t limit = interval * (session->spec.server_alive_count_max + 1ULL);
         platform_tcp_user_timeout(session->tcp, limit < 1000000000ULL ? (unsigned)limit : 1000000000U);
+        ask(session); /* for the round trip time */
         arm(session, now + interval);
     } else {
         (void)uv_timer_stop(&session->timer);

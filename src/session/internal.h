@@ -72,7 +72,10 @@ struct session {
     bool looking;          /* something is due, and the loop looks at the socket a last time before it is decided */
     unsigned probes;       /* keepalives asked since the last received byte */
     uint64_t probe_due_ms; /* session_probe was called: nothing having come by then, the session ends; 0: it was not */
-    uint64_t probe_sent_ms;
+    uint64_t asked_ms;     /* the last keepalive */
+    unsigned unanswered;   /* keepalives without an answer */
+    bool rtt_pending;      /* the next answer tells the round trip time of what was asked at rtt_asked_ms */
+    uint64_t rtt_asked_ms;
     int64_t rtt_ms;
 
     uint64_t bytes_in, bytes_out;

@@ -50,7 +50,7 @@ struct session_facts {
     const char *mac;
     const char *host_key; /* "ssh-ed25519 SHA256:..." */
     uint64_t bytes_in, bytes_out;
-    int64_t rtt_ms; /* of the last keepalive; -1 unknown */
+    int64_t rtt_ms; /* of the last keepalive that was measured; -1 unknown, as always without server_alive_interval */
     uint64_t rekeys;
 };
 
@@ -60,8 +60,9 @@ struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool 
                             const struct session_events *events);
 void session_start(struct session *session);
 /* Something happened that connections often do not survive (a wake-up, a change of network): asks the peer at once
- * whether it is there, and ends the session when nothing came within connect_timeout, or within the keepalive's limit
- * where that is less. Before SESSION_READY, and without server_alive_interval, it does nothing. */
+ * whether it is there, and ends the session when nothing came within 3 s, or within the keepalive's limit where that is
+ * less. A session that is not ready yet gets as long to connect or to hear from the peer; one that is being let in,
+ * where a person or an agent may be asked, is left alone. */
 void session_probe(struct session *session);
 /* Sends a disconnect, flushes for at most `flush_ms`, closes. Completes by on_closed (ERR_CANCELLED). */
 void session_stop(struct session *session, uint64_t flush_ms);

@@ -318,6 +318,9 @@ void tunnel_wake(struct tunnel *tunnel)
     }
     if (tunnel->session != NULL) {
         session_probe(tunnel->session);
+        if (!tunnel->session_ready && err_classify(tunnel->last_error.code) != ERR_CLASS_AUTHENTICATION) {
+            backoff_reset(&tunnel->backoff); /* what it waited for so long may be mended now */
+        }
         slots_retry_now(tunnel);
     } else if (tunnel->state == TUNNEL_WAITING && err_classify(tunnel->last_error.code) != ERR_CLASS_AUTHENTICATION) {
         backoff_reset(&tunnel->backoff);

@@ -1,12 +1,17 @@
-"""The network of the program's host changes: what waits tries at once, and what is up asks its peer."""
+"""The program's host slept, or its network changes: what waits tries at once, and what is up asks its peer."""
 
+import os
 import re
+import signal
 import subprocess
+import time
 
+import pytest
 from harness import clients
 from harness.proc import wait_until
 
 # Only hurry can bring a tunnel back while a test waits.
+SOON = 5 + 3  # seconds: what is promised, and what a busy machine may add
 PATIENT = {"server_alive_interval": "300s", "backoff": {"first": "300s", "max": "300s"}}
 
 
@@ -58,3 +63,89 @@ def test_a_live_session_is_left_alone(new_world):
     world.check(clients.pattern(200_000))
     assert world.sshd.session_pids() == sessions
     assert not [line for line in world.holdfast.err.since() if re.search("waiting|does not answer", line)]
+
+
+def sleep(world, seconds):
+    """The end of a stop, which is to the program what a suspend is: time that passes without it."""
+    time.sleep(seconds)  # the length of the stop is what is tested
+    world.holdfast.signal(signal.SIGCONT)
+
+
+def up_again(world, mark, begun, what):
+    world.holdfast.wait_log(r"\binfo\s+t: up\b", SOON, mark)
+    print(f"{what}: up {time.monotonic() - begun:.2f} s later")
+    world.check(clients.pattern(200_000))
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [11, pytest.param(90, marks=pytest.mark.skipif("HOLDFAST_SLOW" not in os.environ, reason="takes 90 s: HOLDFAST_SLOW=1"))],
+)
+def test_the_peer_ended_the_session_meanwhile(new_world, seconds):
+    world = new_world(**PATIENT).ready()
+    mark = world.holdfast.err.mark()
+    world.holdfast.signal(signal.SIGSTOP)
+    world.sshd.kill_sessions()
+    sleep(world, seconds)
+    up_again(world, mark, time.monotonic(), f"stopped for {seconds} s")
+
+
+def test_the_way_back_was_forgotten_meanwhile(new_world):
+    """A router on the way forgets the connection, and nothing answers on it for ever: only a question finds out."""
+    world = new_world(**PATIENT).ready()
+    mark = world.holdfast.err.mark()
+    lost = set(world.sshd.session_pids())
+    seen = subprocess.run([*world.far.prefix, "ss", "-Htn"], capture_output=True, text=True, check=True).stdout
+    ports = re.findall(rf"{world.sshd.host}:{world.sshd.port}\s+\S+:(\d+)", seen)
+    assert ports, "the session's connection is there"
+    old = ", ".join(ports)
+    world.far.nft(
+        "table inet forgot {\n"
+        f" chain in {{ type filter hook input priority 0; tcp sport {{ {old} }} drop\n }}\n"
+        f" chain out {{ type filter hook output priority 0; tcp dport {{ {old} }} drop\n }}\n"
+        "}\n"
+    )
+    stopped = time.monotonic()
+    world.holdfast.signal(signal.SIGSTOP)
+    wait_until(lambda: not lost.intersection(world.sshd.session_pids()), 30, "sshd has ended the lost session")
+    sleep(world, max(0, stopped + 11 - time.monotonic()))
+    up_again(world, mark, time.monotonic(), "stopped, and forgotten")
+
+
+def test_address_and_route_are_replaced(new_world):
+    world = new_world(server_alive_interval="300s").ready()
+    mark = world.holdfast.err.mark()
+    begun = time.monotonic()
+    world.near.ip("address", "flush", "dev", "cable")
+    world.near.ip("address", "add", "10.78.0.1/24", "dev", "cable")
+    world.near.ip("route", "add", "10.77.0.0/24", "dev", "cable", "src", "10.78.0.1")
+    world.far.ip("route", "add", "10.78.0.0/24", "dev", "cable")
+    # The sshd still holds the remote port of the session that it has lost, for a second or two.
+    world.holdfast.wait_log(r"\binfo\s+t: binding\b", SOON, mark)
+    print(f"another address: a session {time.monotonic() - begun:.2f} s later")
+    up_again(world, mark, begun, "another address")
+
+
+def test_started_before_there_is_a_network(new_world, hosts):
+    near, _ = hosts
+    near.ip("link", "set", "cable", "down")
+    world = new_world(**PATIENT)
+    world.holdfast.wait_log(r"waiting \(was connecting\)", 20)
+    mark = world.holdfast.err.mark()
+    begun = time.monotonic()
+    near.ip("link", "set", "cable", "up")
+    up_again(world, mark, begun, "the network came")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["to_far", "to_near"])
+def test_nothing_passes_one_way_for_20_s(world, direction):
+    mark = world.holdfast.err.mark()
+    begun = time.monotonic()
+    world.link.cut(direction)
+    world.holdfast.wait_down(20, mark)
+    time.sleep(max(0, begun + 20 - time.monotonic()))  # the length of the cut is what is tested
+    mark = world.holdfast.err.mark()
+    begun = time.monotonic()
+    world.link.heal()
+    up_again(world, mark, begun, f"nothing went {direction} for 20 s")

@@ -30,7 +30,8 @@ static struct {
     struct host_spec spec;
     struct session *session;
     void (*stall)(void); /* what is done once, after the loop has looked at its sockets and before its timers */
-    bool ready;
+    bool ready, busy, patient;
+    int64_t rtt_ms;
     int closed, ticks_seen, ticks_after_stall;
     enum err code;
     char message[600];
@@ -65,7 +66,14 @@ static void on_tick(uv_timer_t *timer)
 {
     (void)timer;
     net.ticks_seen++;
-    if (net.ready && net.stall == NULL && ++net.ticks_after_stall > 2 * LIMIT_MS / TICK_MS) {
+    if (net.busy && net.ready) {
+        ssh_peer_ignore(&net.peer);
+        ssh_peer_flush(&net.peer);
+    }
+    if (net.ready && net.stall == NULL && !net.patient && ++net.ticks_after_stall > 2 * LIMIT_MS / TICK_MS) {
+        struct session_facts facts;
+        session_get_facts(net.session, &facts);
+        net.rtt_ms = facts.rtt_ms;
         session_stop(net.session, 1000);
     } else if (net.ticks_seen > PATIENCE_MS / TICK_MS) {
         session_stop(net.session, 0);
@@ -174,6 +182,35 @@ static void a_silent_peer_is_left(void **state)
     expect_end(ERR_TIMEOUT, "the peer is silent since");
 }
 
+static void forget_the_time(void)
+{
+    net.session->rtt_ms = -1;
+    net.busy = true;
+}
+
+static void a_peer_that_is_never_silent_is_asked_for_its_time(void **state)
+{
+    (void)state;
+    run_with(forget_the_time);
+    expect_end(ERR_CANCELLED, "stopped");
+    assert_in_range(net.rtt_ms, 0, LIMIT_MS);
+}
+
+static void wake_up_beside_a_silent_peer(void)
+{
+    assert_int_equal(uv_read_stop((uv_stream_t *)net.peer.socket), 0);
+    net.patient = true;
+    session_probe(net.session);
+}
+
+static void a_wake_up_asks_even_where_no_keepalive_does(void **state)
+{
+    (void)state;
+    net.spec.server_alive_interval_ms = 0;
+    run_with(wake_up_beside_a_silent_peer);
+    expect_end(ERR_TIMEOUT, "does not answer since the system woke up");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -182,6 +219,8 @@ int main(void)
         TEST(what_waits_unread_is_a_sign_of_life),
         TEST(it_is_one_after_a_wake_up_too),
         TEST(a_silent_peer_is_left),
+        TEST(a_peer_that_is_never_silent_is_asked_for_its_time),
+        TEST(a_wake_up_asks_even_where_no_keepalive_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static struct {
     struct host_spec spec;
     struct session *session;
     uint64_t connect_timeout_ms;
-    int phases, closed, stop_in_phase;
+    int phases, closed, stop_in_phase, probe_in_phase;
     bool free_in_closed;
     enum err code;
     char message[600];
@@ -90,6 +90,7 @@ static int setup(void **state)
     net.spec.user = strdup("me");
     net.spec.batch_mode = true;
     net.spec.connect_timeout_ms = 300;
+    net.probe_in_phase = -1;
     return string_list_add(&net.spec.hostnames, "127.0.0.1") == OK ? 0 : -1;
 }
 
@@ -109,6 +110,9 @@ static void on_phase(void *arg, enum session_phase phase)
     net.phases |= 1 << phase;
     if (net.stop_in_phase == (int)phase) {
         session_stop(net.session, 1000);
+    }
+    if (net.probe_in_phase == (int)phase) {
+        session_probe(net.session);
     }
 }
 
@@ -204,6 +208,25 @@ static void a_stop_inside_the_start_does_not_wait_for_an_answer(void **state)
     assert_true(uv_hrtime() - before < 1000000000ULL);
 }
 
+/* The network has changed while it connects: whoever answers does so soon, whatever the connect timeout is. */
+static void a_change_of_network_shortens_the_wait(void **state)
+{
+    (void)state;
+    net.stop_in_phase = -1;
+    net.probe_in_phase = SESSION_HANDSHAKING;
+    net.server = SERVER_SILENT;
+    net.free_in_closed = true;
+    net.spec.connect_timeout_ms = 30000;
+    net.spec.server_alive_interval_ms = 100;
+    net.spec.server_alive_count_max = 2;
+    uint64_t before = uv_hrtime();
+    begin();
+    run_to_end();
+    assert_int_equal(net.code, ERR_TIMEOUT);
+    assert_non_null(strstr(net.message, "since the system woke up or its network changed"));
+    assert_true(uv_hrtime() - before < 10 * 1000000000ULL);
+}
+
 static void it_can_be_stopped_after_any_turn(void **state)
 {
     (void)state;
@@ -244,6 +267,7 @@ int main(void)
         TEST(every_kind_of_server_is_left_with_a_reason),
         TEST(it_can_be_stopped_from_its_own_callback),
         TEST(a_stop_inside_the_start_does_not_wait_for_an_answer),
+        TEST(a_change_of_network_shortens_the_wait),
         TEST(it_can_be_stopped_after_any_turn),
         TEST(one_that_never_started_is_freed),
     };
