@@ -207,7 +207,7 @@ static int start(struct one_line *line, struct tunnel_spec *tunnel)
     }
     const struct supervisor_options options = {
         .up_lines = line->log.quiet ? NULL : stderr, .state_dir = NULL, .grace_ms = 5000};
-    code = service_run(tunnel, 1, &options);
+    code = service_run(tunnel, 1, &options, NULL);
     log_close();
     return code;
 }

@@ -30,7 +30,11 @@ int cmd_run(int argc, char **argv)
         bool is_json = log.format != NULL && strcmp(log.format, "json") == 0; /* then all of stderr is for a program */
         const struct supervisor_options options = {
             .up_lines = log.quiet || is_json || is_systems ? NULL : stderr, .state_dir = NULL, .grace_ms = 5000};
-        code = service_run(config.tunnels, config.tunnel_count, &options);
+        const struct service_definitions definitions = {.paths = paths,
+                                                        .path_count = path_count,
+                                                        .watch = config.watch_definitions,
+                                                        .fingerprint = config.fingerprint};
+        code = service_run(config.tunnels, config.tunnel_count, &options, &definitions);
         service_log_end();
         log_close();
     }

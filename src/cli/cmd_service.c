@@ -305,7 +305,11 @@ static int hosted(void *arg)
         log_to(&config.log);
     }
     if (code == CLI_OK) {
-        code = service_run(config.tunnels, config.tunnel_count, &options);
+        const struct service_definitions definitions = {.paths = words->paths,
+                                                        .path_count = words->path_count,
+                                                        .watch = config.watch_definitions,
+                                                        .fingerprint = config.fingerprint};
+        code = service_run(config.tunnels, config.tunnel_count, &options, &definitions);
     }
     log_info(NULL, "the service %s ends with code %d", words->name, code);
     log_close();

@@ -312,6 +312,7 @@ static enum err hand_over(struct loader *loader, struct config *out)
     }
     out->tunnel_count = loader->tunnel_count;
     out->log = loader->log;
+    out->watch_definitions = loader->watch_definitions;
     loader->log.path = NULL;
     return OK;
 }
@@ -353,6 +354,7 @@ enum err config_load(const char *const *paths, size_t path_count, struct config 
     memset(&loader, 0, sizeof loader);
     memset(out, 0, sizeof *out);
     memset(errors, 0, sizeof *errors);
+    out->fingerprint = config_fingerprint(paths, path_count);
     if (path_count == 0) {
         char *place = platform_default_definitions();
         if (place == NULL) {

@@ -2,6 +2,9 @@
 #ifndef HOLDFAST_CONFIG_CONFIG_H
 #define HOLDFAST_CONFIG_CONFIG_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "tunnel/spec.h"
 
 /* `log:` of the definitions. */
@@ -15,6 +18,8 @@ struct config {
     struct tunnel_spec *tunnels; /* in the order of the files */
     size_t tunnel_count;
     struct config_log log;
+    bool watch_definitions; /* a file of them says so */
+    uint64_t fingerprint;   /* config_fingerprint from before they were read; set also when they are invalid */
 };
 
 /* All errors of a load, in file order, each one line "FILE:LINE:COL: path.to.key: sentence". */
@@ -27,6 +32,9 @@ struct config_errors {
  * OK is returned, or `out` is empty, `errors` has at least one line, and ERR_DEFINITION (or ERR_IO) is returned.
  * `paths` empty means the default place (platform_default_definitions). */
 enum err config_load(const char *const *paths, size_t path_count, struct config *out, struct config_errors *errors);
+/* What the files and folders of config_load look like from outside: another number when one of them was written to,
+ * replaced, added or removed. Reads none of them; blocking. */
+uint64_t config_fingerprint(const char *const *paths, size_t path_count);
 void config_deinit(struct config *config);
 void config_errors_deinit(struct config_errors *errors);
 

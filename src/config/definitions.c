@@ -407,11 +407,24 @@ static void read_tunnels(struct loader *loader, const struct key_path *path, con
     read_named(loader, path, value, read_tunnel);
 }
 
+/* Any file of all may ask for it. */
+static void read_watch(struct loader *loader, const struct key_path *path, const struct yaml_node *value, void *target)
+{
+    struct err_info info = {.code = OK};
+    bool watch = false;
+    const char *text = schema_scalar(loader, path, value);
+    (void)target;
+    if (text != NULL && settings_parse_bool(text, &watch, &info) != OK) {
+        loader_error_info(loader, loader_place(loader, value), path, &info);
+    }
+    loader->watch_definitions = loader->watch_definitions || watch;
+}
+
 void definitions_read(struct loader *loader, const struct yaml_node *root)
 {
-    static const struct key_rule rules[] = {{"defaults", read_defaults}, {"hosts", read_hosts},
-                                            {"tunnels", read_tunnels},   {"log", loader_read_log},
-                                            {"watch_definitions", NULL}, {"metrics_file", NULL}};
+    static const struct key_rule rules[] = {{"defaults", read_defaults},       {"hosts", read_hosts},
+                                            {"tunnels", read_tunnels},         {"log", loader_read_log},
+                                            {"watch_definitions", read_watch}, {"metrics_file", NULL}};
     struct place place = {.file = loader->file, .line = 1, .column = 1};
     if (root == NULL || yaml_node_is_null(root) || (root->kind != YAML_TREE_SCALAR && root->child_count == 0)) {
         loader_error(loader, place, NULL, "the file is empty; define a tunnel under tunnels:");

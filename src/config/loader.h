@@ -65,6 +65,7 @@ struct loader {
     size_t error_count;
     struct config_log log;
     struct place log_place; /* of `log:`, once its path is there */
+    bool watch_definitions;
     bool out_of_memory;
 };
 

@@ -158,7 +158,7 @@ static enum err replace_string(char **to, char *value, struct err_info *info)
     return OK;
 }
 
-static enum err bool_parse(const char *value, bool *out, struct err_info *info)
+enum err settings_parse_bool(const char *value, bool *out, struct err_info *info)
 {
     char shown[SHOWN_BYTES];
     if (text_equal_nocase(value, "yes") || text_equal_nocase(value, "true")) {
@@ -238,7 +238,7 @@ static enum err policy_parse(enum dialect dialect, const char *value, enum host_
 {
     char shown[SHOWN_BYTES];
     bool yes = false;
-    if (bool_parse(value, &yes, NULL) == OK) {
+    if (settings_parse_bool(value, &yes, NULL) == OK) {
         *out = yes ? HOST_KEY_YES : HOST_KEY_NO;
         return OK;
     }
@@ -385,7 +385,7 @@ enum err settings_set(struct settings *settings, const struct setting *setting, 
     }
     switch (setting->kind) {
     case KIND_STRING: result = replace_string(at, strdup(value), info); break;
-    case KIND_BOOL: result = bool_parse(value, at, info); break;
+    case KIND_BOOL: result = settings_parse_bool(value, at, info); break;
     case KIND_PORT: result = port_parse(value, false, at, info); break;
     case KIND_COUNT: result = count_parse(setting, value, at, info); break;
     case KIND_DURATION: result = ranged_duration_parse(setting, dialect, value, at, info); break;

@@ -43,4 +43,7 @@ enum err settings_merge(struct settings *to, const struct settings *from);
  * The system's known_hosts files follow the user's, but for a YAML definition that names its files itself. */
 enum err settings_complete(struct settings *settings, enum dialect dialect, const char *name, struct err_info *info);
 
+/* yes, no, true or false. ERR_DEFINITION with a sentence for anything else. */
+enum err settings_parse_bool(const char *value, bool *out, struct err_info *info);
+
 #endif

@@ -7,9 +7,19 @@
 
 #include "supervisor/supervisor.h"
 
+/* Where the tunnels of a process are defined. */
+struct service_definitions {
+    const char *const *paths; /* as config_load takes them; borrowed */
+    size_t path_count;
+    bool watch;           /* load them again whenever they change, until they say otherwise */
+    uint64_t fingerprint; /* config_fingerprint from before they were loaded */
+};
+
 /* Runs the tunnels on a loop of its own until they are stopped (the first request: graceful, a second one: at once) or
- * until a one-line tunnel ended by itself. Returns the process's exit code (DESIGN section 5). */
-int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options);
+ * until a one-line tunnel ended by itself. Returns the process's exit code (DESIGN section 5).
+ * `definitions` says where `specs` come from, so that they can be loaded again; NULL for a command line. */
+int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options,
+                const struct service_definitions *definitions);
 
 /* For a process that the system's service manager has started as its service `name`: connects to the manager and calls
  * `body`, which is to end in service_run and returns an exit code; meanwhile service_run listens to the manager and

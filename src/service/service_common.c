@@ -48,11 +48,12 @@ static void on_wake(void *arg, const char *why)
 }
 
 int service_run_with(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options,
-                     const struct service_hooks *hooks)
+                     const struct service_definitions *definitions, const struct service_hooks *hooks)
 {
     uv_loop_t loop;
     struct supervisor *supervisor = NULL;
     struct platform_wake *wake = NULL;
+    struct reloader *reloader = NULL;
     struct err_info why;
     int code = 0;
     int status = uv_loop_init(&loop);
@@ -64,7 +65,9 @@ int service_run_with(const struct tunnel_spec *specs, size_t count, const struct
         code = fail(hooks, &why);
         goto out;
     }
-    status = hooks->listen(hooks->arg, &loop, supervisor);
+    if (definitions != NULL)
+        reloader = reloader_new(&loop, supervisor, definitions, hooks);
+    status = hooks->listen(hooks->arg, &loop, supervisor, reloader);
     if (status != 0) {
         (void)err_set(&why, err_from_uv(status), "cannot handle signals: %s", err_uv_text(status));
         code = fail(hooks, &why);
@@ -77,6 +80,7 @@ int service_run_with(const struct tunnel_spec *specs, size_t count, const struct
     }
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     hooks->unlisten(hooks->arg);
+    reloader_close(reloader);
     platform_wake_stop(wake);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     if (code == 0)

@@ -269,6 +269,11 @@ void supervisor_stop(struct supervisor *supervisor)
     end_if_over(supervisor);
 }
 
+bool supervisor_is_stopping(const struct supervisor *supervisor)
+{
+    return supervisor->was_asked_to_stop;
+}
+
 size_t supervisor_tunnel_count(const struct supervisor *supervisor)
 {
     return supervisor->count;

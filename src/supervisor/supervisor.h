@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_SUPERVISOR_SUPERVISOR_H
 #define HOLDFAST_SUPERVISOR_SUPERVISOR_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <uv.h>
 
@@ -58,6 +59,8 @@ void supervisor_wake(struct supervisor *supervisor);
 /* First call: graceful (grace_ms). Second call: at once. When all are stopped the supervisor closes its own handles, so
  * that uv_run returns. */
 void supervisor_stop(struct supervisor *supervisor);
+/* It has been asked to stop. */
+bool supervisor_is_stopping(const struct supervisor *supervisor);
 /* Its tunnels, in the order of their definitions, then those that a reload removed and that have not ended yet; and
  * when it was made: for the status. */
 size_t supervisor_tunnel_count(const struct supervisor *supervisor);

@@ -74,7 +74,7 @@ BAD = {
     "proxy_jump": (host("proxy_jump: x"), "3:5: hosts.h.proxy_jump: not in this version"),
     "probe": (tunnel("probe: tcp"), "3:5: tunnels.t.probe: not in this version"),
     "on_up": (tunnel("on_up: x"), "3:5: tunnels.t.on_up: not in this version"),
-    "watch_definitions": ("watch_definitions: yes\n" + TUNNEL, "1:1: watch_definitions: not in this version"),
+    "watch_definitions": ("watch_definitions: maybe\n" + TUNNEL, "1:20: watch_definitions: 'maybe' is not yes or no"),
     "dynamic": (forward("dynamic: 1080"), f"5:9: {TO}.dynamic: not in this version"),
     "direct": (forward("direct: 1080", "to: a:1"), f"5:9: {TO}.direct: not in this version"),
     # targets that move

@@ -1,5 +1,5 @@
-/* SIGTERM and SIGINT stop; SIGHUP opens the log again, unless it says that the terminal we were started at has gone:
- * then we end, as ssh does. */
+/* SIGTERM and SIGINT stop; SIGHUP opens the log and loads the definitions again, unless it says that the terminal we
+ * were started at has gone: then we end, as ssh does. */
 #include <signal.h>
 #include <stdbool.h>
 
@@ -14,6 +14,7 @@ static const int signal_numbers[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct posix_service {
     struct supervisor *supervisor;
+    struct reloader *reloader; /* NULL: there is nothing to load again */
     uv_signal_t signals[SIGNALS];
     size_t open_count;
     struct notify_watchdog watchdog;
@@ -32,6 +33,8 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number == SIGHUP && !(service->ends_with_terminal && !platform_has_terminal())) {
         log_reopen();
         log_info(NULL, "SIGHUP: the log has been opened again");
+        if (service->reloader != NULL)
+            (void)reloader_reload(service->reloader, "SIGHUP", NULL, NULL);
         return;
     }
     log_info(NULL, "%s: asked to stop",
@@ -42,10 +45,11 @@ static void on_signal(uv_signal_t *handle, int number)
     service_request_stop(service->supervisor);
 }
 
-static int listen_for_signals(void *arg, uv_loop_t *loop, struct supervisor *supervisor)
+static int listen_for_signals(void *arg, uv_loop_t *loop, struct supervisor *supervisor, struct reloader *reloader)
 {
     struct posix_service *service = arg;
     service->supervisor = supervisor;
+    service->reloader = reloader;
     for (size_t i = 0; i < SIGNALS; i++) {
         uv_signal_t *handle = &service->signals[i];
         int status = uv_signal_init(loop, handle);
@@ -67,6 +71,12 @@ static void on_ready(void *arg)
     notify_ready();
 }
 
+static void on_reloading(void *arg)
+{
+    (void)arg;
+    notify_reloading();
+}
+
 static void unlisten(void *arg)
 {
     struct posix_service *service = arg;
@@ -80,10 +90,14 @@ static void unlisten(void *arg)
     service->open_count = 0;
 }
 
-int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options)
+int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options,
+                const struct service_definitions *definitions)
 {
     struct posix_service service = {.ends_with_terminal = !is_ignored(SIGHUP) && platform_has_terminal()};
-    struct service_hooks hooks = {
-        .listen = listen_for_signals, .on_ready = on_ready, .unlisten = unlisten, .arg = &service};
-    return service_run_with(specs, count, options, &hooks);
+    struct service_hooks hooks = {.listen = listen_for_signals,
+                                  .on_ready = on_ready,
+                                  .on_reloading = on_reloading,
+                                  .unlisten = unlisten,
+                                  .arg = &service};
+    return service_run_with(specs, count, options, definitions, &hooks);
 }

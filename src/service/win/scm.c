@@ -16,7 +16,7 @@
 #include "service/win/event_log.h"
 
 enum { START_HINT_MS = 20000, STOP_HINT_MS = 10000, STOP_TICK_MS = 1000 };
-enum { ASKED_STOP = 1, ASKED_SHUTDOWN = 2, ASKED_WAKE = 4 };
+enum { ASKED_STOP = 1, ASKED_SHUTDOWN = 2, ASKED_WAKE = 4, ASKED_RELOAD = 8 };
 
 static struct {
     wchar_t *name;
@@ -31,6 +31,7 @@ static struct {
     uv_async_t async;
     uv_timer_t tick;
     struct supervisor *supervisor;
+    struct reloader *reloader;
 } scm;
 
 /* ---- what the manager is told ---- */
@@ -47,7 +48,9 @@ static void tell_manager(DWORD state, DWORD hint_ms)
     scm.status.dwCurrentState = state;
     scm.status.dwWaitHint = hint_ms;
     scm.status.dwControlsAccepted =
-        state == SERVICE_RUNNING ? SERVICE_ACCEPT_STOP | SERVICE_ACCEPT_PRESHUTDOWN | SERVICE_ACCEPT_POWEREVENT : 0;
+        state != SERVICE_RUNNING
+            ? 0
+            : SERVICE_ACCEPT_STOP | SERVICE_ACCEPT_PRESHUTDOWN | SERVICE_ACCEPT_POWEREVENT | SERVICE_ACCEPT_PARAMCHANGE;
     (void)SetServiceStatus(scm.handle, &scm.status);
     LeaveCriticalSection(&scm.lock);
 }
@@ -84,6 +87,7 @@ static DWORD WINAPI on_control(DWORD control, DWORD type, void *data, void *cont
         if (type == PBT_APMRESUMEAUTOMATIC || type == PBT_APMRESUMESUSPEND)
             ask(ASKED_WAKE);
         return NO_ERROR;
+    case SERVICE_CONTROL_PARAMCHANGE: ask(ASKED_RELOAD); return NO_ERROR;
     case SERVICE_CONTROL_INTERROGATE: return NO_ERROR;
     default: return ERROR_CALL_NOT_IMPLEMENTED;
     }
@@ -106,6 +110,8 @@ static void on_asked(uv_async_t *async)
         log_info(NULL, "the system is awake again");
         supervisor_wake(scm.supervisor);
     }
+    if ((asked & ASKED_RELOAD) != 0 && scm.reloader != NULL)
+        (void)reloader_reload(scm.reloader, "the service manager", NULL, NULL);
     if ((asked & (ASKED_STOP | ASKED_SHUTDOWN)) != 0) {
         log_info(NULL, "%s: asked to stop",
                  (asked & ASKED_STOP) != 0 ? "the service manager" : "the system is shutting down");
@@ -116,10 +122,11 @@ static void on_asked(uv_async_t *async)
 
 /* ---- the hooks ---- */
 
-static int listen_for_requests(void *arg, uv_loop_t *loop, struct supervisor *supervisor)
+static int listen_for_requests(void *arg, uv_loop_t *loop, struct supervisor *supervisor, struct reloader *reloader)
 {
     (void)arg;
     scm.supervisor = supervisor;
+    scm.reloader = reloader;
     int status = uv_timer_init(loop, &scm.tick);
     if (status == 0)
         status = uv_async_init(loop, &scm.async, on_asked);

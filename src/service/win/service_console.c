@@ -26,9 +26,10 @@ static void on_signal(uv_signal_t *handle, int number)
     service_request_stop(service->supervisor);
 }
 
-static int listen_for_events(void *arg, uv_loop_t *loop, struct supervisor *supervisor)
+static int listen_for_events(void *arg, uv_loop_t *loop, struct supervisor *supervisor, struct reloader *reloader)
 {
     struct console_service *service = arg;
+    (void)reloader; /* a console has no signal for it */
     service->supervisor = supervisor;
     for (size_t i = 0; i < SIGNALS; i++) {
         uv_signal_t *handle = &service->signals[i];
@@ -53,13 +54,14 @@ static void unlisten(void *arg)
     service->open_count = 0;
 }
 
-int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options)
+int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options,
+                const struct service_definitions *definitions)
 {
     if (scm_hooks() != NULL)
-        return service_run_with(specs, count, options, scm_hooks());
+        return service_run_with(specs, count, options, definitions, scm_hooks());
     struct console_service service = {.open_count = 0};
     struct service_hooks hooks = {.listen = listen_for_events, .unlisten = unlisten, .arg = &service};
-    return service_run_with(specs, count, options, &hooks);
+    return service_run_with(specs, count, options, definitions, &hooks);
 }
 
 bool service_log_begin(void)
