@@ -109,6 +109,22 @@ static const struct entry *find(const struct log_ring *ring, uint64_t number)
     return found;
 }
 
+uint64_t log_ring_first(struct log_ring *ring)
+{
+    uv_mutex_lock(&ring->lock);
+    uint64_t number = oldest(ring) != NULL ? oldest(ring)->number : ring->next_number;
+    uv_mutex_unlock(&ring->lock);
+    return number;
+}
+
+uint64_t log_ring_end(struct log_ring *ring)
+{
+    uv_mutex_lock(&ring->lock);
+    uint64_t number = ring->next_number;
+    uv_mutex_unlock(&ring->lock);
+    return number;
+}
+
 bool log_ring_read(struct log_ring *ring, uint64_t *number, struct log_ring_line *out)
 {
     bool is_read = false;

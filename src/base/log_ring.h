@@ -25,6 +25,9 @@ struct log_ring_line {
 struct log_ring *log_ring_new(size_t cap_bytes, void (*on_line)(void *arg), void *arg);
 /* Listens no more. `ring` may be NULL. */
 void log_ring_free(struct log_ring *ring);
+/* The numbers of the oldest line there is, and of the one that comes next. */
+uint64_t log_ring_first(struct log_ring *ring);
+uint64_t log_ring_end(struct log_ring *ring);
 /* The first line whose number is `*number` or more, and moves `*number` behind it; numbers begin at 0. False: there is
  * none yet, or no memory for it. */
 bool log_ring_read(struct log_ring *ring, uint64_t *number, struct log_ring_line *out);

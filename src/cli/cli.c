@@ -11,7 +11,6 @@ static const struct {
     const char *name;
     const char *instead;
 } later[] = {
-    {"status", "the log of 'holdfast run' tells every change of state"},
     {"start", "'holdfast run' starts all tunnels"},
     {"stop", "end 'holdfast run' with SIGTERM or Ctrl-C"},
     {"restart", "end 'holdfast run' and start it again"},
@@ -24,8 +23,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},       {"check", cmd_check},     {"trust", cmd_trust},       {"keygen", cmd_keygen},
-    {"secret", cmd_secret}, {"service", cmd_service}, {"firewall", cmd_firewall}, {"help", cmd_help},
+    {"run", cmd_run},         {"status", cmd_status},     {"check", cmd_check},
+    {"trust", cmd_trust},     {"keygen", cmd_keygen},     {"secret", cmd_secret},
+    {"service", cmd_service}, {"firewall", cmd_firewall}, {"help", cmd_help},
 };
 
 const char *cli_nearest_command(const char *word)

@@ -11,6 +11,7 @@ int cli_main(int argc, char **argv);
 /* One per subcommand; argv[0] is the subcommand's name. */
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_trust(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
 int cmd_service(int argc, char **argv);

@@ -18,6 +18,7 @@ static const char general[] = "Usage: holdfast [flags of ssh] [--once] [user@]ho
                               "\n"
                               "Commands:\n"
                               "  run       keep all tunnels of the definitions, in the foreground\n"
+                              "  status    how the tunnels of a running 'run' or service are\n"
                               "  check     say whether the definitions are valid\n"
                               "  trust     show a host's key fingerprints and pin them\n"
                               "  keygen    make a tunnel's key, print its authorized_keys line\n"
@@ -55,6 +56,20 @@ static const char check[] = "Usage: holdfast check [-c FILE|DIR]...\n"
                             "Without errors, one line per tunnel goes to standard output.\n"
                             "\n"
                             "  -c FILE|DIR      definitions; of a folder, its *.yaml in name order\n";
+
+static const char status[] = "Usage: holdfast status [--json] [NAME]...\n"
+                             "\n"
+                             "Asks the holdfast that runs here (your own, else the machine's service; another\n"
+                             "one where HOLDFAST_CONTROL is the path of its socket or pipe) how its tunnels\n"
+                             "are: all of them, or those named. Who may ask is its owner, and administrators.\n"
+                             "\n"
+                             "  --json    as JSON: docs/status.schema.json says what is in it\n"
+                             "\n"
+                             "IN and OUT are bytes on the wire to the peer, over all sessions; those of a\n"
+                             "forward are what its connections carried.\n"
+                             "\n"
+                             "Exit codes: 0 answered, however the tunnels are; 1 nothing runs, or it does not\n"
+                             "answer; 2 usage, or no such tunnel\n";
 
 static const char trust[] = "Usage: holdfast trust [flags] [user@]host[:port]\n"
                             "\n"
@@ -149,8 +164,8 @@ static const struct {
     const char *command;
     const char *text;
 } texts[] = {
-    {"run", run},         {"check", check},       {"trust", trust},   {"keygen", keygen}, {"secret", secret},
-    {"service", service}, {"firewall", firewall}, {"config", config}, {"help", help},
+    {"run", run},       {"status", status},   {"check", check},       {"trust", trust},   {"keygen", keygen},
+    {"secret", secret}, {"service", service}, {"firewall", firewall}, {"config", config}, {"help", help},
 };
 
 const char *help_text(const char *command)

@@ -122,12 +122,15 @@ int cli_unknown(const struct args *args, const char *command, const char *const 
     return cli_usage("unknown flag --%s; see 'holdfast help%s%s'", args->text, blank, of);
 }
 
+bool cli_is_help(const struct args *args)
+{
+    return (args->kind == ARG_FLAG && args->flag == 'h') || (args->kind == ARG_LONG && strcmp(args->text, "help") == 0);
+}
+
 static int take_one(struct args *args, const char *command, struct log_flags *log, const char **path)
 {
     static const char *const names[] = {"help", "log-level", "log-format", "log-file", "log-max-size"};
-    bool is_help =
-        (args->kind == ARG_FLAG && args->flag == 'h') || (args->kind == ARG_LONG && strcmp(args->text, "help") == 0);
-    if (is_help) {
+    if (cli_is_help(args)) {
         (void)fputs(help_text(command), stdout);
         return CLI_OK;
     }

@@ -28,6 +28,8 @@ int log_flags_take(struct log_flags *flags, struct args *args);
 /* Opens the log; `normal` is the level without flags. Returns CLI_OK, or CLI_USAGE with the complaint printed. */
 int log_flags_open(const struct log_flags *flags, enum log_level normal);
 
+/* Whether it is -h or --help. */
+bool cli_is_help(const struct args *args);
 /* Complains of a flag or long option that a command does not have. Returns CLI_USAGE. */
 int cli_unknown(const struct args *args, const char *command, const char *const *long_names, size_t long_count);
 /* -c FILE|DIR, as `run` and `check` take it, and their other flags. `log` may be NULL: the command has no log.

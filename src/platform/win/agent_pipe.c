@@ -61,8 +61,7 @@ static DWORD left_ms(uint64_t deadline_ns)
     return now >= deadline_ns ? 0 : (DWORD)((deadline_ns - now) / 1000000U) + 1;
 }
 
-/* Whose pipe it is: its owner's, or where the system keeps none (Wine) that of the process behind it. */
-static bool sid_of_server(HANDLE pipe, union win_sid *out)
+bool win_agent_pipe_server(HANDLE pipe, union win_sid *out)
 {
     PSECURITY_DESCRIPTOR descriptor = NULL;
     PSID owner = NULL;
@@ -81,7 +80,7 @@ static enum err check_owner(HANDLE pipe, const char *path, struct err_info *info
 {
     union win_sid us;
     union win_sid theirs;
-    if (!win_sid_of_us(&us) || !sid_of_server(pipe, &theirs)) {
+    if (!win_sid_of_us(&us) || !win_agent_pipe_server(pipe, &theirs)) {
         return err_set(info, ERR_REFUSED, "whose agent is at %.200s is not known, so it is not asked", path);
     }
     if (EqualSid(&theirs.sid, &us.sid) || win_sid_is_keeper(&theirs.sid)) {

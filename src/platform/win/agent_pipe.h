@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "platform/win/common.h"
+#include "platform/win/access.h"
 
 struct win_agent_pipe {
     HANDLE pipe;
@@ -16,6 +16,9 @@ struct win_agent_pipe {
 bool win_agent_pipe_is_name(const char *path);
 /* True when somebody serves a pipe of that name. */
 bool win_agent_pipe_exists(const char *path);
+/* Whose pipe it is: its owner's, or where the system keeps none (Wine) that of the process behind it. False when that
+ * is not known. */
+bool win_agent_pipe_server(HANDLE pipe, union win_sid *out);
 /* Opens it, and refuses one that another user serves; `deadline_ns` is of uv_hrtime. `pipe` is to be closed in any
  * case. */
 enum err win_agent_pipe_open(struct win_agent_pipe *pipe, const char *path, uint64_t deadline_ns,
