@@ -17,15 +17,15 @@ static const char general[] = "Usage: holdfast [flags of ssh] [--once] [user@]ho
                               "  -E, --log-file FILE, --log-level L, --log-format F, --log-max-size S   log\n"
                               "\n"
                               "Commands:\n"
-                              "  run       keep all tunnels of the definitions, in the foreground\n"
-                              "  status    how the tunnels of a running 'run' or service are\n"
-                              "  check     say whether the definitions are valid\n"
-                              "  trust     show a host's key fingerprints and pin them\n"
-                              "  keygen    make a tunnel's key, print its authorized_keys line\n"
-                              "  service   Windows: keep them from boot on\n"
-                              "  secret    Windows: keep passphrases of keys\n"
-                              "  firewall  Windows: open a listener to other machines\n"
-                              "  help      [COMMAND]; also help config (what definitions look like)\n"
+                              "  run, check  keep all tunnels of the definitions; see whether they are valid\n"
+                              "  status      how the tunnels of a running holdfast are\n"
+                              "  start, stop, restart NAME...   steer its tunnels\n"
+                              "  trust       show a host's key fingerprints and pin them\n"
+                              "  keygen      make a tunnel's key, print its authorized_keys line\n"
+                              "  service     Windows: keep them from boot on\n"
+                              "  secret      Windows: keep passphrases of keys\n"
+                              "  firewall    Windows: open a listener to other machines\n"
+                              "  help        [COMMAND]; also help config (what definitions look like)\n"
                               "\n"
                               "Example: holdfast -R 14444:192.168.200.2:4444 me@macbook\n"
                               "Exit codes: 0 stopped as asked, 1 failed, 2 usage or definition, 3 refused\n"
@@ -70,6 +70,23 @@ static const char status[] = "Usage: holdfast status [--json] [NAME]...\n"
                              "\n"
                              "Exit codes: 0 answered, however the tunnels are; 1 nothing runs, or it does not\n"
                              "answer; 2 usage, or no such tunnel\n";
+
+static const char steer[] = "Usage: holdfast start NAME...\n"
+                            "       holdfast stop NAME...\n"
+                            "       holdfast restart NAME...\n"
+                            "\n"
+                            "Asks the holdfast that runs here ('holdfast help status' says which) to steer\n"
+                            "tunnels. The answer comes before all is done; 'holdfast status' shows how far it\n"
+                            "is.\n"
+                            "\n"
+                            "  start     one that was stopped runs again; one that has failed tries again\n"
+                            "  stop      takes no new connections, lets those there are finish for up to 5\n"
+                            "            seconds, and ends the session; it stays stopped until it is started\n"
+                            "            or the program is. A second 'stop' ends it at once\n"
+                            "  restart   stop and start, with a new session\n"
+                            "\n"
+                            "Exit codes: 0 asked; 1 nothing runs, or it does not answer; 2 usage, or no such\n"
+                            "tunnel\n";
 
 static const char trust[] = "Usage: holdfast trust [flags] [user@]host[:port]\n"
                             "\n"
@@ -164,8 +181,9 @@ static const struct {
     const char *command;
     const char *text;
 } texts[] = {
-    {"run", run},       {"status", status},   {"check", check},       {"trust", trust},   {"keygen", keygen},
-    {"secret", secret}, {"service", service}, {"firewall", firewall}, {"config", config}, {"help", help},
+    {"run", run},           {"status", status}, {"start", steer},   {"stop", steer},    {"restart", steer},
+    {"check", check},       {"trust", trust},   {"keygen", keygen}, {"secret", secret}, {"service", service},
+    {"firewall", firewall}, {"config", config}, {"help", help},
 };
 
 const char *help_text(const char *command)

@@ -98,7 +98,9 @@ BAD = {
     "check -c without a value": (["check", "-c"], "-c needs a file or a folder"),
     "help for nothing": (["help", "chekc"], "help: there is no command 'chekc'; did you mean 'check'?"),
     "a command of a later version": (
-        ["status"], "status: not in this version; the log of 'holdfast run' tells every change of state"),
+        ["logs"], "logs: not in this version; 'holdfast run' writes its log to standard error, or to the file of -E"),
+    "status with an unknown flag": (["status", "--jsn"], "unknown flag --jsn; did you mean --json?"),
+    "start without a name": (["start"], "start: name a tunnel; 'holdfast status' lists those there are"),
     "doctor": (
         ["doctor", "x"],
         "doctor: not in this version; 'holdfast check' looks at the definitions; -vv shows a connection step by step"),
@@ -137,7 +139,7 @@ def call(tmp_path, home):
 def test_each_mistake_has_its_one_message(call, tmp_path, home, case):
     words, message = case
     log = tmp_path / "log"
-    commands = ("run", "check", "help", "status", "doctor", "service", "secret")
+    commands = ("run", "check", "help", "status", "start", "logs", "doctor", "service", "secret")
     one_line = words[0] not in commands and "-E" not in words
     done = call(*(["-E", str(log)] if one_line else []), *words)
     assert done.stderr == f"holdfast: {message}\n"
@@ -157,7 +159,7 @@ def test_no_words_show_the_usage(call):
     assert done.stderr.startswith("Usage: holdfast ")
 
 
-HELP = [["help"], ["-h"], ["--help"]] + [["help", name] for name in ("run", "check", "trust", "config", "help")]
+HELP = [["help"], ["-h"], ["--help"]] + [["help", name] for name in ("run", "check", "status", "stop", "trust", "config", "help")]
 
 
 @pytest.mark.parametrize("words", HELP + [["run", "-h"], ["check", "--help"]], ids=" ".join)
