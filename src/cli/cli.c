@@ -11,7 +11,6 @@ static const struct {
     const char *name;
     const char *instead;
 } later[] = {
-    {"reload", "end 'holdfast run' and start it again"},
     {"logs", "'holdfast run' writes its log to standard error, or to the file of -E"},
     {"doctor", "'holdfast check' looks at the definitions; -vv shows a connection step by step"},
 };
@@ -20,9 +19,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},         {"status", cmd_status},   {"start", cmd_start},       {"stop", cmd_stop},
-    {"restart", cmd_restart}, {"check", cmd_check},     {"trust", cmd_trust},       {"keygen", cmd_keygen},
-    {"secret", cmd_secret},   {"service", cmd_service}, {"firewall", cmd_firewall}, {"help", cmd_help},
+    {"run", cmd_run},         {"status", cmd_status}, {"start", cmd_start},     {"stop", cmd_stop},
+    {"restart", cmd_restart}, {"reload", cmd_reload}, {"check", cmd_check},     {"trust", cmd_trust},
+    {"keygen", cmd_keygen},   {"secret", cmd_secret}, {"service", cmd_service}, {"firewall", cmd_firewall},
+    {"help", cmd_help},
 };
 
 const char *cli_nearest_command(const char *word)

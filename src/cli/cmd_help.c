@@ -19,7 +19,7 @@ static const char general[] = "Usage: holdfast [flags of ssh] [--once] [user@]ho
                               "Commands:\n"
                               "  run, check  keep all tunnels of the definitions; see whether they are valid\n"
                               "  status      how the tunnels of a running holdfast are\n"
-                              "  start, stop, restart NAME...   steer its tunnels\n"
+                              "  start, stop, restart NAME..., reload   steer it\n"
                               "  trust       show a host's key fingerprints and pin them\n"
                               "  keygen      make a tunnel's key, print its authorized_keys line\n"
                               "  service     Windows: keep them from boot on\n"
@@ -85,6 +85,18 @@ static const char steer[] = "Usage: holdfast start NAME...\n"
                             "\n"
                             "Exit codes: 0 asked; 1 nothing runs, or it does not answer; 2 usage, or no such\n"
                             "tunnel\n";
+
+static const char reload[] = "Usage: holdfast reload\n"
+                             "\n"
+                             "Has the holdfast that runs here ('holdfast help status' says which) read its\n"
+                             "definitions again. All of them are checked first: if one is wrong, nothing\n"
+                             "changes, and the first mistake is told (the log has the others). Tunnels that\n"
+                             "are defined as before do not lose a byte; forwards that were added or removed\n"
+                             "change on the session that is up; other changes end that tunnel's session and\n"
+                             "begin a new one.\n"
+                             "\n"
+                             "Exit codes: 0 done; 1 nothing runs, or it does not answer; 2 usage, or a\n"
+                             "definition is wrong\n";
 
 static const char trust[] = "Usage: holdfast trust [flags] [user@]host[:port]\n"
                             "\n"
@@ -179,9 +191,9 @@ static const struct {
     const char *command;
     const char *text;
 } texts[] = {
-    {"run", run},           {"status", status}, {"start", steer},   {"stop", steer},    {"restart", steer},
-    {"check", check},       {"trust", trust},   {"keygen", keygen}, {"secret", secret}, {"service", service},
-    {"firewall", firewall}, {"config", config}, {"help", help},
+    {"run", run},         {"status", status},     {"start", steer},   {"stop", steer},    {"restart", steer},
+    {"reload", reload},   {"check", check},       {"trust", trust},   {"keygen", keygen}, {"secret", secret},
+    {"service", service}, {"firewall", firewall}, {"config", config}, {"help", help},
 };
 
 const char *help_text(const char *command)

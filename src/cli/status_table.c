@@ -132,10 +132,10 @@ static void add_trouble(struct text_buffer *out, const json_t *tunnel, uint64_t 
     const char *message = status_text_of(error, "message");
     int64_t retry_ms = status_number_of(tunnel, "next_retry_ms");
     if (retry_ms >= 0)
-        text_buffer_format(out, "  next try in %s (%" PRId64 " attempts so far)\n",
+        text_buffer_format(out, "  next try in %s (attempt %" PRId64 ")\n",
                            duration_text((uint64_t)(retry_ms + 999) / 1000 * 1000, wait, sizeof wait),
-                           status_number_of(tunnel, "attempts"));
-    if (message != NULL && state != NULL && strcmp(state, "up") != 0) {
+                           status_number_of(tunnel, "attempts") + 1);
+    if (message != NULL && state != NULL && strcmp(state, "up") != 0 && strcmp(state, "stopped") != 0) {
         age_text(status_time_of(error, "at"), now, wait, sizeof wait);
         text_buffer_format(out, "  %s ago: %s\n", wait, text_shown(message, text, sizeof text));
     }

@@ -83,7 +83,7 @@ static char *answer_status(const struct control_handlers *handlers, const struct
 
 /* The same for each of several tunnels; what came before a failure stays done, and is said. */
 static char *answer_tunnels(const struct control_handlers *handlers, const struct control_request *request,
-                            enum err (*act)(void *arg, const char *name, struct err_info *info), const char *done)
+                            enum err (*act)(void *arg, const char *name, struct err_info *info), const char *doing)
 {
     struct err_info why;
     char message[256];
@@ -98,9 +98,7 @@ static char *answer_tunnels(const struct control_handlers *handlers, const struc
                       i > 0 ? " (those named before it are done)" : "");
         return control_reply_error(&why);
     }
-    log_info(NULL, "asked to %s %zu tunnel%s", control_command_name(request->command), request->name_count,
-             request->name_count == 1 ? "" : "s");
-    (void)snprintf(message, sizeof message, "%s %zu tunnel%s", done, request->name_count,
+    (void)snprintf(message, sizeof message, "%s %zu tunnel%s", doing, request->name_count,
                    request->name_count == 1 ? "" : "s");
     return control_reply_ok(message);
 }
@@ -138,9 +136,9 @@ char *control_answer(const struct control_handlers *handlers, const struct contr
     }
     switch (request->command) {
     case CONTROL_STATUS: return answer_status(handlers, request);
-    case CONTROL_START: return answer_tunnels(handlers, request, handlers->start, "started");
-    case CONTROL_STOP: return answer_tunnels(handlers, request, handlers->stop, "stopped");
-    case CONTROL_RESTART: return answer_tunnels(handlers, request, handlers->restart, "restarted");
+    case CONTROL_START: return answer_tunnels(handlers, request, handlers->start, "starting");
+    case CONTROL_STOP: return answer_tunnels(handlers, request, handlers->stop, "stopping");
+    case CONTROL_RESTART: return answer_tunnels(handlers, request, handlers->restart, "restarting");
     case CONTROL_RELOAD: return answer_reload(handlers);
     case CONTROL_LOGS:
     case CONTROL_COMMANDS: break;

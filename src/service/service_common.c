@@ -55,7 +55,7 @@ int service_run_with(const struct tunnel_spec *specs, size_t count, const struct
     struct supervisor *supervisor = NULL;
     struct platform_wake *wake = NULL;
     struct reloader *reloader = NULL;
-    struct control_server *control = NULL;
+    struct service_control control = {.server = NULL};
     struct err_info why;
     int code = 0;
     int status = uv_loop_init(&loop);
@@ -76,17 +76,17 @@ int service_run_with(const struct tunnel_spec *specs, size_t count, const struct
         supervisor_stop(supervisor);
     } else {
         wake = platform_wake_start(&loop, on_wake, supervisor);
-        if (count > 0 && !specs[0].one_line)
-            control = service_control_open(&loop, supervisor);
+        if (definitions != NULL)
+            service_control_open(&control, &loop, supervisor, reloader);
         supervisor_start(supervisor);
         if (hooks->on_ready != NULL)
             hooks->on_ready(hooks->arg);
     }
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     hooks->unlisten(hooks->arg);
+    service_control_close(&control);
     reloader_close(reloader);
     platform_wake_stop(wake);
-    control_server_stop(control);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     if (code == 0)
         code = supervisor_exit_code(supervisor);
