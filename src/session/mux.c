@@ -22,6 +22,7 @@ struct mux *mux_new(const struct mux_link *link, const struct mux_events *events
     mux->requests_tail = &mux->requests;
     list_init(&mux->ready);
     list_init(&mux->waiting);
+    list_init(&mux->borrowing);
     window_pool_init(&mux->windows);
     wire_writer_init(&mux->control);
     return mux;
@@ -436,15 +437,14 @@ static bool packet_for_channel(struct mux *mux, uint8_t *packet, struct wire_rea
     return false;
 }
 
-void mux_packet(struct mux *mux, uint8_t *packet, size_t len)
+/* True when the packet was kept. */
+static bool take_packet(struct mux *mux, uint8_t *packet, size_t len)
 {
     struct wire_reader reader;
-    bool kept = false;
     wire_reader_init(&reader, packet, len);
     uint8_t type = wire_read_u8(&reader);
     if (mux->failed) {
-        free(packet);
-        return;
+        return false;
     }
     switch (type) {
     case MSG_GLOBAL_REQUEST: mux_request_incoming(mux, &reader); break;
@@ -453,12 +453,37 @@ void mux_packet(struct mux *mux, uint8_t *packet, size_t len)
     case MSG_CHANNEL_OPEN: packet_open(mux, &reader); break;
     default:
         if (type > MSG_CHANNEL_OPEN && type <= MSG_CHANNEL_FAILURE) {
-            kept = packet_for_channel(mux, packet, &reader);
+            return packet_for_channel(mux, packet, &reader);
         }
         break;
     }
-    if (!kept) {
+    return false;
+}
+
+void mux_packet(struct mux *mux, uint8_t *packet, size_t len)
+{
+    if (!take_packet(mux, packet, len)) {
         free(packet);
+    }
+}
+
+void mux_packet_borrowed(struct mux *mux, uint8_t *packet, size_t len)
+{
+    mux->packet_is_borrowed = true;
+    (void)take_packet(mux, packet, len);
+    mux->packet_is_borrowed = false;
+}
+
+bool mux_borrows(const struct mux *mux)
+{
+    return !list_is_empty(&mux->borrowing);
+}
+
+void mux_settle(struct mux *mux)
+{
+    struct list *link;
+    while ((link = list_pop(&mux->borrowing)) != NULL) {
+        mux_channel_settle(container_of(link, struct channel, borrowing));
     }
 }
 

@@ -45,6 +45,13 @@ void mux_free(struct mux *mux);
 
 /* One packet numbered 80-127. Takes `packet` and frees it with `free`. */
 void mux_packet(struct mux *mux, uint8_t *packet, size_t len);
+/* The same with a packet that stays the caller's, and as it is until mux_settle, which must come before its memory is
+ * moved or used again. */
+void mux_packet_borrowed(struct mux *mux, uint8_t *packet, size_t len);
+/* Whether mux_settle is due before that memory is touched. */
+bool mux_borrows(const struct mux *mux);
+/* Copies what is borrowed still: the data whose readers have not taken it yet. */
+void mux_settle(struct mux *mux);
 /* Delivers what came, sends what is owed, tells who may write again. Returns true when it did anything. */
 bool mux_turn(struct mux *mux);
 /* The session is dead: every open, reply and channel fails with `why` at the next mux_turn. */

@@ -30,8 +30,17 @@ struct channel *mux_channel_new(struct mux *mux, enum channel_state state)
     window_open(&channel->window, &mux->windows);
     list_init(&channel->ready);
     list_init(&channel->waiting);
+    list_init(&channel->borrowing);
     mux->channel_count++;
     return channel;
+}
+
+static void inbound_free(struct inbound *in)
+{
+    if (!in->borrowed) {
+        free(in->packet);
+    }
+    free(in);
 }
 
 static void drop_input(struct channel *channel)
@@ -39,8 +48,7 @@ static void drop_input(struct channel *channel)
     struct inbound *in = channel->in_head;
     while (in != NULL) {
         struct inbound *next = in->next;
-        free(in->packet);
-        free(in);
+        inbound_free(in);
         in = next;
     }
     channel->in_head = channel->in_tail = NULL;
@@ -50,6 +58,7 @@ void mux_channel_free(struct channel *channel)
 {
     list_remove(&channel->ready);
     list_remove(&channel->waiting);
+    list_remove(&channel->borrowing);
     window_close(&channel->window, &channel->mux->windows);
     drop_input(channel);
     free(channel->why);
@@ -153,7 +162,29 @@ static bool keep(struct channel *channel, uint8_t *packet, struct wire_slice dat
     }
     in->offset = (size_t)(data.data - packet);
     in->end = in->offset + data.len;
+    in->borrowed = channel->mux->packet_is_borrowed;
+    if (in->borrowed && list_is_empty(&channel->borrowing)) {
+        list_append(&channel->mux->borrowing, &channel->borrowing);
+    }
     return true;
+}
+
+void mux_channel_settle(struct channel *channel)
+{
+    for (struct inbound *in = channel->in_head; in != NULL; in = in->next) {
+        if (!in->borrowed) {
+            continue;
+        }
+        size_t len = in->end - in->offset;
+        uint8_t *copy = malloc(len);
+        if (copy == NULL) {
+            channel->mux->link.violation(channel->mux->link.arg, "out of memory");
+            drop_input(channel);
+            return;
+        }
+        memcpy(copy, in->packet + in->offset, len);
+        *in = (struct inbound){.next = in->next, .packet = copy, .end = len, .cap_bytes = len};
+    }
 }
 
 bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_reader *reader)
@@ -198,8 +229,7 @@ static void consume(struct channel *channel, size_t bytes)
         if (channel->in_head == NULL) {
             channel->in_tail = NULL;
         }
-        free(in->packet);
-        free(in);
+        inbound_free(in);
     }
 }
 

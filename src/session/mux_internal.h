@@ -42,13 +42,15 @@ struct inbound {
     uint8_t *packet;
     size_t offset, end;
     size_t cap_bytes; /* of a packet of ours, to which more may be added; 0: it is the transport's */
+    bool borrowed;    /* it is not ours to free, and must be copied before its owner moves it */
 };
 
 struct channel {
     struct stream stream;
     struct mux *mux;
-    struct list ready;   /* in mux->ready: something is owed to the owner */
-    struct list waiting; /* in mux->waiting: the owner wants to write, and the peer's window lets it */
+    struct list ready;     /* in mux->ready: something is owed to the owner */
+    struct list waiting;   /* in mux->waiting: the owner wants to write, and the peer's window lets it */
+    struct list borrowing; /* in mux->borrowing: some of its input may be borrowed */
     enum channel_state state;
     uint32_t local_id, remote_id;
     uint32_t send_window, send_packet_max;
@@ -101,7 +103,8 @@ struct mux {
     size_t slot_count, slot_hint;
     size_t channel_count; /* structs alive */
     size_t unended;       /* of a failed mux: channels whose owner must still be told */
-    struct list ready, waiting;
+    struct list ready, waiting, borrowing;
+    bool packet_is_borrowed; /* the one that is being taken apart */
     struct window_pool windows;
     struct wire_writer control; /* packets as length and bytes */
     size_t control_offset;
@@ -129,6 +132,8 @@ void mux_channel_set_why(struct channel *channel, enum err code, const char *for
 /* The channel side of packets; `reader` stands after the recipient's id. True when `packet` was kept. */
 bool mux_channel_data(struct channel *channel, uint8_t *packet, struct wire_reader *reader);
 void mux_send_close(struct channel *channel);
+/* Makes copies of the input that is borrowed. */
+void mux_channel_settle(struct channel *channel);
 /* Whether all that the channel had to bring is here, so that a session's end no longer concerns it. */
 bool mux_channel_is_complete(const struct channel *channel);
 

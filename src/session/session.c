@@ -230,6 +230,7 @@ static void step_ready(struct session *session)
          * them. */
         more = more || (unsent >= OUT_SOFT_BYTES && transport_unsent(session) < OUT_SOFT_BYTES);
     }
+    mux_settle(session->mux);
     if (more) {
         session_wake(session);
     }

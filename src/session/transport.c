@@ -52,10 +52,18 @@ static ssize_t ssh_recv(libssh2_socket_t socket, void *to, size_t cap, int flags
     size_t len = have < cap ? have : cap;
     memcpy(to, session->inbound + session->in_start, len);
     session->in_start += len;
-    if (session->in_start == session->in_end) {
-        session->in_start = session->in_end = 0;
-    }
     return (ssize_t)len;
+}
+
+/* Packets are opened where they lie, and lent to the mux there. */
+static size_t ssh_input(LIBSSH2_SESSION *ssh, size_t taken, size_t wanted, unsigned char **data, void **abstract)
+{
+    struct session *session = *abstract;
+    (void)ssh;
+    session->in_start += taken;
+    *data = session->inbound + session->in_start;
+    size_t have = session->in_end - session->in_start;
+    return have < wanted && session->in_over != 0 ? SIZE_MAX : have;
 }
 
 static void ssh_disconnect(LIBSSH2_SESSION *ssh, int reason, const char *message, int message_len, const char *language,
@@ -74,11 +82,15 @@ static void ssh_disconnect(LIBSSH2_SESSION *ssh, int reason, const char *message
     }
 }
 
-static void ssh_packet(LIBSSH2_SESSION *ssh, unsigned char *packet, size_t len, void **abstract)
+static void ssh_packet(LIBSSH2_SESSION *ssh, unsigned char *packet, size_t len, int is_lent, void **abstract)
 {
     struct session *session = *abstract;
     (void)ssh;
-    mux_packet(session->mux, packet, len);
+    if (is_lent) {
+        mux_packet_borrowed(session->mux, packet, len);
+    } else {
+        mux_packet(session->mux, packet, len);
+    }
 }
 
 static void *ssh_alloc(size_t count, void **abstract)
@@ -121,11 +133,13 @@ enum err transport_open(struct session *session, struct err_info *info)
         (void)libssh2_session_flag(session->ssh, LIBSSH2_FLAG_COMPRESS, 1);
     }
     libssh2_session_packet_hook(session->ssh, ssh_packet);
+    libssh2_session_input_hook(session->ssh, ssh_input);
     return methods_set(session, info);
 }
 
 void transport_free(struct session *session)
 {
+    mux_settle(session->mux);
     if (session->ssh != NULL) {
         (void)libssh2_session_free(session->ssh);
         session->ssh = NULL;
@@ -143,7 +157,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct session *session = handle->data;
     (void)suggested;
-    if (session->in_start > 0) {
+    if (session->in_start > 0 && !mux_borrows(session->mux)) {
         memmove(session->inbound, session->inbound + session->in_start, session->in_end - session->in_start);
         session->in_end -= session->in_start;
         session->in_start = 0;

@@ -303,7 +303,14 @@ static void packet(const uint8_t *data, size_t len)
     uint8_t *copy = malloc(len > 0 ? len : 1);
     check(copy != NULL);
     memcpy(copy, data, len);
-    mux_packet(net.mux, copy, len);
+    if (len % 2 == 0) {
+        mux_packet(net.mux, copy, len);
+        return;
+    }
+    mux_packet_borrowed(net.mux, copy, len);
+    mux_settle(net.mux);
+    check(!mux_borrows(net.mux));
+    free(copy);
 }
 
 static void end_all(void)

@@ -116,6 +116,32 @@ def test_bytes_copied(sshd, cipher):
     assert done["copied"] / done["received"] < 2.6
 
 
+@pytest.mark.parametrize("cipher", [*GCM, CHACHA])
+def test_packets_opened_where_they_came(sshd, cipher):
+    """With the caller's memory for input nothing is copied but the begun packet at the end of each read."""
+    done = sshd.pump(cipher, "-", "lent", 16 * MIB)
+    assert done["received"] == 16 * MIB
+    assert done["copied"] / done["received"] < 0.7
+
+
+@pytest.mark.parametrize("slice_bytes", [1, 15, 4097])
+@pytest.mark.parametrize("cipher", [GCM[1], CHACHA])
+def test_lent_packets_in_pieces(sshd, cipher, slice_bytes):
+    assert sshd.pump(cipher, "-", "lent", 40001, slice_bytes)["received"] == 40001
+
+
+@pytest.mark.parametrize("cipher,mac", [*FEW, ("aes256-ctr", MACS[2])])
+def test_lent_packets_while_the_peer_rekeys(rekeying_sshd, cipher, mac):
+    assert rekeying_sshd.pump(cipher, mac, "lent", 8 * MIB + 1)["received"] == 8 * MIB + 1
+
+
+@pytest.mark.parametrize("spoil", [1, 4, 5, 20, 40000])
+@pytest.mark.parametrize("cipher", [GCM[1], CHACHA])
+def test_spoilt_lent_packet_ends_the_session(sshd, cipher, spoil):
+    done = sshd.run_pump(cipher, "-", "lent", 32 * MIB, 0, spoil, timeout_s=30)
+    assert done.returncode == 3, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("cipher,mac", ALL)
 def test_echo(sshd, cipher, mac):
     assert sshd.pump(cipher, mac, "echo", 2 * MIB + 1)["equal"] == 1

@@ -134,10 +134,34 @@ static int setup(void **state)
     return net.mux != NULL ? 0 : -1;
 }
 
+/* The program is run with packets that become the mux's own; with the word `lent`, with packets that are lent until the
+ * mux has had its turns; and with `lent-briefly`, with such that are taken back before. */
+static enum packet_mode { PACKETS_GIVEN = 0, PACKETS_LENT, PACKETS_LENT_BRIEFLY } packet_mode;
+
+static struct lent {
+    struct lent *next;
+    uint8_t *data;
+    size_t len;
+} * lent_packets;
+
+static void take_back(void)
+{
+    mux_settle(net.mux);
+    assert_false(mux_borrows(net.mux));
+    while (lent_packets != NULL) {
+        struct lent *lent = lent_packets;
+        lent_packets = lent->next;
+        memset(lent->data, 0xee, lent->len);
+        free(lent->data);
+        free(lent);
+    }
+}
+
 static void turn(void)
 {
     for (int i = 0; i < 100; i++) {
         if (!mux_turn(net.mux)) {
+            take_back();
             return;
         }
     }
@@ -202,7 +226,18 @@ static void peer_sends_bytes(const uint8_t *data, size_t len)
     uint8_t *copy = malloc(len + 1);
     assert_non_null(copy);
     memcpy(copy, data, len);
-    mux_packet(net.mux, copy, len);
+    if (packet_mode == PACKETS_GIVEN) {
+        mux_packet(net.mux, copy, len);
+        return;
+    }
+    struct lent *lent = malloc(sizeof *lent);
+    assert_non_null(lent);
+    *lent = (struct lent){.next = lent_packets, .data = copy, .len = len};
+    lent_packets = lent;
+    mux_packet_borrowed(net.mux, copy, len);
+    if (packet_mode == PACKETS_LENT_BRIEFLY) {
+        take_back();
+    }
 }
 
 static void peer_sends(const char *format, ...)
@@ -1448,8 +1483,11 @@ static void numbers_that_mean_nothing_are_passed_over(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1) {
+        packet_mode = strcmp(argv[1], "lent") == 0 ? PACKETS_LENT : PACKETS_LENT_BRIEFLY;
+    }
     const struct CMUnitTest tests[] = {
         TEST(open_says_what_is_wanted),
         TEST(parallel_opens_are_confirmed_in_any_order),

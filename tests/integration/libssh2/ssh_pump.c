@@ -3,7 +3,8 @@
 //
 //   ssh_pump PORT USER KEY CIPHER MAC MODE BYTES [SLICE [SPOIL]]
 //
-// MODE  echo: `cat` on the peer, BYTES there and back; send: BYTES into `cat >/dev/null`; receive: BYTES of /dev/zero.
+// MODE  echo: `cat` on the peer, BYTES there and back; send: BYTES into `cat >/dev/null`; receive: BYTES of /dev/zero;
+//       lent: the same, by the hooks for input and packets instead of libssh2's channels.
 // SLICE the RECV callback serves at most so many bytes at a time, and -EAGAIN in between: every packet arrives in
 // pieces.
 //       With 0 (the default) it serves what it has.
@@ -273,6 +274,163 @@ static LIBSSH2_CHANNEL *command_start(LIBSSH2_SESSION *session, struct wire *wir
     return channel;
 }
 
+// ---- lent: one channel of our own over the hooks ----
+
+enum {
+    MSG_OPEN = 90,
+    MSG_CONFIRMATION = 91,
+    MSG_DATA = 94,
+    MSG_EOF = 96,
+    MSG_REQUEST = 98,
+    LENT_WINDOW_BYTES = 1 << 30
+};
+
+static struct {
+    size_t visible; // with SLICE: so many bytes of the input are shown
+    uint32_t id;    // the channel's, at the peer
+    int open, over;
+    uint64_t received;
+} lent;
+
+static size_t lent_input(LIBSSH2_SESSION *session, size_t taken, size_t wanted, unsigned char **data, void **abstract)
+{
+    struct wire *wire = *abstract;
+    size_t have;
+    (void)session;
+    wire->in.head += taken;
+    lent.visible -= taken < lent.visible ? taken : lent.visible;
+    have = wire->in.tail - wire->in.head;
+    *data = wire->in.data + wire->in.head;
+    if (have < wanted && wire->eof)
+        return (size_t)-1;
+    return wire->slice_bytes > 0 && lent.visible < have ? lent.visible : have;
+}
+
+static uint32_t load_u32(const unsigned char *data)
+{
+    return (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
+}
+
+static void lent_packet(LIBSSH2_SESSION *session, unsigned char *packet, size_t len, int is_lent, void **abstract)
+{
+    (void)abstract;
+    switch (packet[0]) {
+    case MSG_CONFIRMATION:
+        lent.open = 1;
+        lent.id = load_u32(packet + 5);
+        break;
+    case MSG_DATA:
+        if (load_u32(packet + 5) != len - 9)
+            fail("a packet of another length than its data");
+        lent.received += len - 9;
+        break;
+    case MSG_EOF: lent.over = 1; break;
+    }
+    if (!is_lent)
+        libssh2_free(session, packet);
+}
+
+static size_t store_u32(unsigned char *to, uint32_t number)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (unsigned char)(number >> (24 - 8 * i));
+    return 4;
+}
+
+static size_t store_text(unsigned char *to, const char *text)
+{
+    size_t len = strlen(text);
+    store_u32(to, (uint32_t)len);
+    for (size_t i = 0; i < len; i++)
+        to[4 + i] = (unsigned char)text[i];
+    return 4 + len;
+}
+
+static void lent_send(LIBSSH2_SESSION *session, const unsigned char *packet, size_t len)
+{
+    if (libssh2_session_packet_send(session, packet, len, NULL, 0) != 0)
+        fail("packet_send");
+}
+
+static void lent_open(LIBSSH2_SESSION *session)
+{
+    unsigned char packet[64] = {MSG_OPEN};
+    size_t len = 1 + store_text(packet + 1, "session");
+    len += store_u32(packet + len, 0);
+    len += store_u32(packet + len, LENT_WINDOW_BYTES);
+    len += store_u32(packet + len, CHUNK_BYTES);
+    lent_send(session, packet, len);
+}
+
+static void lent_command(LIBSSH2_SESSION *session, const char *command)
+{
+    unsigned char packet[128] = {MSG_REQUEST};
+    size_t len = 1 + store_u32(packet + 1, lent.id);
+    len += store_text(packet + len, "exec");
+    packet[len++] = 0;
+    len += store_text(packet + len, command);
+    lent_send(session, packet, len);
+}
+
+// What is left goes to the front, and more is read behind it.
+static void lent_turn(struct wire *wire)
+{
+    size_t left = wire->in.tail - wire->in.head;
+    struct pollfd p = {.fd = wire->fd, .events = POLLIN};
+    ssize_t n;
+    memmove(wire->in.data, wire->in.data + wire->in.head, left);
+    wire->in.head = 0;
+    wire->in.tail = left;
+    wire_turn(wire, 0);
+    if (wire->slice_bytes > 0 && lent.visible < left) {
+        lent.visible += wire->slice_bytes;
+        return;
+    }
+    if (wire->in.tail > left || poll(&p, 1, 1000) <= 0)
+        return;
+    n = recv(wire->fd, wire->in.data + left, 262144, MSG_DONTWAIT);
+    if (n > 0) {
+        if (wire->spoil > 0 && wire->spoil <= (size_t)n)
+            wire->in.data[left + wire->spoil - 1] ^= 1;
+        wire->spoil = wire->spoil > (size_t)n ? wire->spoil - (size_t)n : 0;
+        wire->in.tail += (size_t)n;
+    } else if (n == 0 || errno != EAGAIN) {
+        wire->eof = 1;
+    }
+}
+
+// Reads packets until *until is set. 0, or what libssh2 ended the session with.
+static int lent_run(LIBSSH2_SESSION *session, struct wire *wire, const int *until)
+{
+    while (!*until) {
+        int rc = libssh2_session_packet_read(session);
+        if (rc == LIBSSH2_ERROR_EAGAIN)
+            lent_turn(wire);
+        else if (rc != 0)
+            return rc;
+        if (now_ms() > deadline_ms)
+            fail("out of time");
+    }
+    return 0;
+}
+
+static int lent_receive(LIBSSH2_SESSION *session, struct wire *wire, const char *command, size_t spoil)
+{
+    libssh2_session_packet_hook(session, lent_packet);
+    libssh2_session_input_hook(session, lent_input);
+    lent_open(session);
+    if (lent_run(session, wire, &lent.open) != 0)
+        fail("channel open");
+    lent_command(session, command);
+    wire->spoil = spoil;
+    evp_calls = made_count = random_calls = copied_bytes = 0;
+    if (lent_run(session, wire, &lent.over) != 0)
+        return 3;
+    printf("sent=0 received=%llu equal=1 copied=%llu\n", (unsigned long long)lent.received,
+           (unsigned long long)copied_bytes);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static unsigned char out_chunk[CHUNK_BYTES], in_chunk[65536], want[65536];
@@ -284,14 +442,14 @@ int main(int argc, char **argv)
     int64_t cpu_start, start;
 
     if (argc < 8)
-        fail("usage: ssh_pump PORT USER KEY CIPHER MAC echo|send|receive BYTES [SLICE [SPOIL]]");
+        fail("usage: ssh_pump PORT USER KEY CIPHER MAC echo|send|receive|lent BYTES [SLICE [SPOIL]]");
     deadline_ms = now_ms() + LIMIT_S * 1000LL;
     bytes = to_send = to_receive = strtoull(argv[7], NULL, 10);
     wire->slice_bytes = argc > 8 ? (size_t)strtoul(argv[8], NULL, 10) : 0;
     if (strcmp(argv[6], "send") == 0) {
         to_receive = 0;
         command = "cat >/dev/null";
-    } else if (strcmp(argv[6], "receive") == 0) {
+    } else if (strcmp(argv[6], "receive") == 0 || strcmp(argv[6], "lent") == 0) {
         static char head[80];
         to_send = 0;
         snprintf(head, sizeof head, "head -c %llu /dev/zero", (unsigned long long)bytes);
@@ -309,8 +467,13 @@ int main(int argc, char **argv)
         fail("libssh2_init");
 
     LIBSSH2_SESSION *session = session_open(wire, argv);
+    size_t spoil = argc > 9 ? (size_t)strtoul(argv[9], NULL, 10) : 0;
+    if (strcmp(argv[6], "lent") == 0) {
+        int code = lent_receive(session, wire, command, spoil);
+        return code == 0 && lent.received != bytes ? 1 : code;
+    }
     LIBSSH2_CHANNEL *channel = command_start(session, wire, command);
-    wire->spoil = argc > 9 ? (size_t)strtoul(argv[9], NULL, 10) : 0;
+    wire->spoil = spoil;
     evp_calls = made_count = random_calls = copied_bytes = 0;
     cpu_start = cpu_ms();
     start = now_ms();
