@@ -12,17 +12,16 @@ static const struct {
     const char *instead;
 } later[] = {
     {"logs", "'holdfast run' writes its log to standard error, or to the file of -E"},
-    {"doctor", "'holdfast check' looks at the definitions; -vv shows a connection step by step"},
 };
 
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},         {"status", cmd_status}, {"start", cmd_start},     {"stop", cmd_stop},
-    {"restart", cmd_restart}, {"reload", cmd_reload}, {"check", cmd_check},     {"trust", cmd_trust},
-    {"keygen", cmd_keygen},   {"secret", cmd_secret}, {"service", cmd_service}, {"firewall", cmd_firewall},
-    {"help", cmd_help},
+    {"run", cmd_run},           {"status", cmd_status}, {"start", cmd_start},   {"stop", cmd_stop},
+    {"restart", cmd_restart},   {"reload", cmd_reload}, {"check", cmd_check},   {"doctor", cmd_doctor},
+    {"trust", cmd_trust},       {"keygen", cmd_keygen}, {"secret", cmd_secret}, {"service", cmd_service},
+    {"firewall", cmd_firewall}, {"help", cmd_help},
 };
 
 const char *cli_nearest_command(const char *word)

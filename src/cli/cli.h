@@ -11,6 +11,7 @@ int cli_main(int argc, char **argv);
 /* One per subcommand; argv[0] is the subcommand's name. */
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_stop(int argc, char **argv);

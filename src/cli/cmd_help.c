@@ -19,6 +19,7 @@ static const char general[] = "Usage: holdfast [flags of ssh] [--once] [user@]ho
                               "Commands:\n"
                               "  run, check  keep all tunnels of the definitions; see whether they are valid\n"
                               "  status      how the tunnels of a running holdfast are\n"
+                              "  doctor      walk all hops of a tunnel: what is broken, and what mends it\n"
                               "  start, stop, restart NAME..., reload   steer it\n"
                               "  trust       show a host's key fingerprints and pin them\n"
                               "  keygen      make a tunnel's key, print its authorized_keys line\n"
@@ -97,6 +98,24 @@ static const char reload[] = "Usage: holdfast reload\n"
                              "\n"
                              "Exit codes: 0 done; 1 nothing runs, or it does not answer; 2 usage, or a\n"
                              "definition is wrong\n";
+
+static const char doctor[] = "Usage: holdfast doctor [-c FILE|DIR]... [--json] [NAME]...\n"
+                             "\n"
+                             "Walks the hops of each tunnel, or of those named: definition, key file, agent,\n"
+                             "name, connect, banner, algorithms, host key, authentication, packet size; then\n"
+                             "of each forward its permission, its port, its target and the path through the\n"
+                             "peer. One line per hop: ok, warning or fail, what was seen, what to do. What\n"
+                             "follows a failure is skipped, and its mend comes last.\n"
+                             "\n"
+                             "  -c FILE|DIR      definitions, as with run\n"
+                             "  --json           [{tunnel, hops: [{hop, forward, result, seen, mend}]}]\n"
+                             "  -v, -q, -E FILE, --log-level, --log-format   as with run\n"
+                             "\n"
+                             "Changes nothing: no key is pinned, a target gets no byte, a listener on the peer\n"
+                             "is taken back at once, and the ports of a running holdfast are left alone. Each\n"
+                             "hop has connect_timeout. Passphrases are asked for at a terminal, without --json.\n"
+                             "\n"
+                             "Exit codes: 0 nothing failed, 1 something did, 2 usage or definition error\n";
 
 static const char trust[] = "Usage: holdfast trust [flags] [user@]host[:port]\n"
                             "\n"
@@ -191,9 +210,9 @@ static const struct {
     const char *command;
     const char *text;
 } texts[] = {
-    {"run", run},         {"status", status},     {"start", steer},   {"stop", steer},    {"restart", steer},
-    {"reload", reload},   {"check", check},       {"trust", trust},   {"keygen", keygen}, {"secret", secret},
-    {"service", service}, {"firewall", firewall}, {"config", config}, {"help", help},
+    {"run", run},       {"status", status},   {"start", steer},       {"stop", steer},    {"restart", steer},
+    {"reload", reload}, {"check", check},     {"doctor", doctor},     {"trust", trust},   {"keygen", keygen},
+    {"secret", secret}, {"service", service}, {"firewall", firewall}, {"config", config}, {"help", help},
 };
 
 const char *help_text(const char *command)

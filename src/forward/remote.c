@@ -7,14 +7,9 @@
 
 enum { ANSWER_LIMIT_MS = 10000 };
 
-/* What the peer is asked to bind: ssh's habit is "localhost" for nothing, "" for every address. */
 static const char *bind_host(const struct forward *forward)
 {
-    const char *host = forward->spec->listen.host;
-    if (host == NULL) {
-        return forward->spec->gateway_ports ? "" : "localhost";
-    }
-    return strcmp(host, "*") == 0 ? "" : host;
+    return forward_bind_host(forward->spec);
 }
 
 static uint64_t answer_limit_ms(const struct forward *forward)

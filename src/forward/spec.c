@@ -162,6 +162,15 @@ const char *forward_spec_text(const struct forward_spec *spec, uint16_t bound_po
     return out;
 }
 
+const char *forward_bind_host(const struct forward_spec *spec)
+{
+    const char *host = spec->listen.host;
+    if (host == NULL) {
+        return spec->gateway_ports ? "" : "localhost";
+    }
+    return strcmp(host, "*") == 0 ? "" : host;
+}
+
 const char *forward_type_flag(enum forward_type type)
 {
     switch (type) {

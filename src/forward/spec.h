@@ -67,6 +67,9 @@ const char *endpoint_text(const struct endpoint *endpoint, char *out, size_t cap
 const char *forward_listen_text(const struct forward_spec *spec, uint16_t bound_port, char *out, size_t cap_bytes);
 /* "-L 127.0.0.1:8080 -> intranet:80" with the port really bound (`bound_port`, 0: as specified). Returns `out`. */
 const char *forward_spec_text(const struct forward_spec *spec, uint16_t bound_port, char *out, size_t cap_bytes);
+/* What the peer is asked to bind for a -R: "localhost" for nothing, "" for every address, as ssh does. Of the spec, or
+ * static. */
+const char *forward_bind_host(const struct forward_spec *spec);
 /* "-L", "-R", "-D" and "local", "remote", "dynamic", "remote_dynamic", "direct". */
 const char *forward_type_flag(enum forward_type type);
 const char *forward_type_name(enum forward_type type);

@@ -396,6 +396,16 @@ void auth_cancel(struct auth *auth)
         lend(auth); /* completes from the loop, not from here */
 }
 
+const char *auth_get_methods(const struct auth *auth)
+{
+    return auth->methods;
+}
+
+const char *auth_get_tried(const struct auth *auth)
+{
+    return auth->tried;
+}
+
 void auth_free(struct auth *auth)
 {
     if (auth == NULL)

@@ -37,6 +37,10 @@ bool auth_is_asking(const struct auth *auth);
 /* Completes with ERR_CANCELLED, as soon as a running worker has returned, and never inside the call. A worker that
  * waits at a terminal prompt returns when the prompt is answered or ended: the session must be kept until `done`. */
 void auth_cancel(struct auth *auth);
+/* What the peer offers as ways to be let in, as a comma list, and what was tried so far and did not do; "" when that is
+ * not known, or nothing. Owned by `auth`; not while lent. */
+const char *auth_get_methods(const struct auth *auth);
+const char *auth_get_tried(const struct auth *auth);
 /* After `done` (may be called inside it). */
 void auth_free(struct auth *auth);
 

@@ -84,6 +84,39 @@ static void note_failure(struct dial *dial, enum err code, const char *what, con
     dial->why.code = code;
 }
 
+/* The addresses of this host are known: tells so. */
+static void tell_addresses(const struct dial *dial, bool by_multicast)
+{
+    if (dial->events.on_addresses != NULL) {
+        dial->events.on_addresses(dial->events.arg, dial->hosts[dial->host_index], dial->addresses, dial->address_count,
+                                  by_multicast);
+    }
+    if (dial->events.on_resolved != NULL) {
+        dial->events.on_resolved(dial->events.arg);
+    }
+}
+
+static void tell_no_connection(const struct dial *dial, const struct sockaddr_storage *address, int status)
+{
+    if (dial->events.on_no_connection != NULL) {
+        dial->events.on_no_connection(dial->events.arg, dial->hosts[dial->host_index], (const struct sockaddr *)address,
+                                      status);
+    }
+}
+
+/* Time is up for all that this host still has under way. */
+static void tell_too_late(const struct dial *dial)
+{
+    if (dial->address_count == 0) {
+        tell_no_connection(dial, NULL, UV_ETIMEDOUT);
+    }
+    for (size_t i = 0; i < dial->address_count; i++) {
+        if (dial->attempts[i] != NULL) {
+            tell_no_connection(dial, &dial->addresses[i], UV_ETIMEDOUT);
+        }
+    }
+}
+
 static void dial_free(struct dial *dial)
 {
     for (size_t i = 0; i < dial->host_count; i++) {
@@ -180,16 +213,19 @@ static void on_deadline(uv_timer_t *timer)
     struct dial *dial = timer->data;
     char text[96];
     if (dial->lookup_status != 0) {
-        note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index], err_uv_text(dial->lookup_status));
+        int status = dial->lookup_status;
+        note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index], err_uv_text(status));
         dial->lookup_status = 0;
         (void)uv_timer_start(&dial->deadline, on_deadline, dial->timeout_ms, 0);
         if (!ask_by_multicast(dial)) {
+            tell_no_connection(dial, NULL, status);
             host_failed(dial);
         }
         return;
     }
     (void)snprintf(text, sizeof text, "no answer within %.3g s", (double)dial->timeout_ms / 1000.0);
     note_failure(dial, ERR_TIMEOUT, dial->hosts[dial->host_index], text);
+    tell_too_late(dial);
     host_failed(dial);
 }
 
@@ -200,6 +236,7 @@ static void address_failed(struct dial *dial, const struct sockaddr_storage *add
     enum err code = err_from_uv(status);
     note_failure(dial, code == ERR_IO ? ERR_CONNECT : code,
                  dial_address_text((const struct sockaddr *)address, text, sizeof text), err_uv_text(status));
+    tell_no_connection(dial, address, status);
     bool pending = dial->next_address < dial->address_count;
     for (size_t i = 0; i < dial->next_address && !pending; i++) {
         pending = dial->attempts[i] != NULL;
@@ -342,13 +379,12 @@ static void on_multicast(void *arg, const struct sockaddr_storage *addresses, si
         if (count > 0) {
             drop_lookup(dial);
             (void)uv_timer_stop(&dial->stagger);
-            if (dial->events.on_resolved != NULL) {
-                dial->events.on_resolved(dial->events.arg);
-            }
+            tell_addresses(dial, true);
             next_attempt(dial);
         } else if (dial->lookup == NULL) { /* the resolver has failed before */
             note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index],
                          "nobody answers to this name on the local network");
+            tell_no_connection(dial, NULL, UV_EAI_NONAME);
             host_failed(dial);
         }
     }
@@ -400,6 +436,7 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
         note_failure(dial, ERR_RESOLVE, dial->hosts[dial->host_index],
                      status != 0 ? err_uv_text(status) : "the name has no address");
         if (!ask_by_multicast(dial)) {
+            tell_no_connection(dial, NULL, status != 0 ? status : UV_EAI_NODATA);
             host_failed(dial);
         }
         return;
@@ -410,9 +447,7 @@ static void on_lookup(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
         mdns_cancel(dial->mdns);
         dial->mdns = NULL;
     }
-    if (dial->events.on_resolved != NULL) {
-        dial->events.on_resolved(dial->events.arg);
-    }
+    tell_addresses(dial, false);
     next_attempt(dial);
 }
 
@@ -428,9 +463,7 @@ static bool use_literal(struct dial *dial)
     }
     dial->addresses[0] = address;
     dial->address_count = 1;
-    if (dial->events.on_resolved != NULL) {
-        dial->events.on_resolved(dial->events.arg);
-    }
+    tell_addresses(dial, false);
     next_attempt(dial);
     return true;
 }

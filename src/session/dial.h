@@ -2,6 +2,7 @@
 #ifndef HOLDFAST_SESSION_DIAL_H
 #define HOLDFAST_SESSION_DIAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -32,6 +33,12 @@ struct dial_events {
     /* The names are resolved and connecting begins (may come once per host, and from inside
      * dial_start for a numeric address). May be NULL. */
     void (*on_resolved)(void *arg);
+    /* For who explains a connection (both NULL otherwise): the addresses of a host, and what became of each that did
+     * not take the connection before another one did. `address` NULL: the host has no address, or none in time. Both
+     * may come from inside dial_start. */
+    void (*on_addresses)(void *arg, const char *host, const struct sockaddr_storage *addresses, size_t count,
+                         bool by_multicast);
+    void (*on_no_connection)(void *arg, const char *host, const struct sockaddr *address, int status);
     /* Exactly once, never inside dial_start. The dial frees itself. */
     dial_done on_done;
     void *arg;

@@ -8,6 +8,7 @@
 #include "session/auth.h"
 #include "session/dial.h"
 #include "session/host_key.h"
+#include "session/inspect.h"
 #include "session/mux.h"
 #include "session/session.h"
 
@@ -35,6 +36,8 @@ struct session {
     /* Set by key_scan.c: takes the host key instead of the check; the session then ends with ERR_CANCELLED. */
     void (*on_host_key)(void *arg, const uint8_t *key, size_t len);
     void *on_host_key_arg;
+
+    struct inspect *inspect; /* NULL: nobody looks */
 
     /* while connecting */
     struct dial *dial;
@@ -118,6 +121,15 @@ const struct mux_link *transport_link(void);
 /* Sets the algorithms that session->ssh offers: those of the spec, else the best for this processor. ERR_DEFINITION
  * when a list of the spec has none that we have; names in it that we do not have are logged and passed over. */
 enum err methods_set(struct session *session, struct err_info *info);
+enum method_kind { METHOD_KEX, METHOD_HOST_KEY, METHOD_CIPHER, METHOD_MAC };
+/* What a session of this spec offers of a kind, to the peer that is called `hostname`: a comma list on the heap, NULL
+ * when out of memory. */
+char *methods_offer(enum method_kind kind, const struct host_spec *spec, const char *hostname);
+
+/* ---- inspect.c: for a session that is inspected ---- */
+void inspect_received(struct session *session, const uint8_t *bytes, size_t len);
+void inspect_host_key(struct session *session, const uint8_t *key, size_t len);
+void inspect_auth(struct session *session, const struct auth *auth);
 
 /* ---- session.c ---- */
 /* Decides the end of the session; the first reason stays. */

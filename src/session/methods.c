@@ -65,6 +65,17 @@ static enum err set(struct session *session, const struct method *method, struct
     return code;
 }
 
+char *methods_offer(enum method_kind kind, const struct host_spec *spec, const char *hostname)
+{
+    switch (kind) {
+    case METHOD_KEX: return algorithms_apply(algorithms_default_kex, spec->kex_algorithms);
+    case METHOD_HOST_KEY: return host_key_algorithms(spec, hostname, spec->port);
+    case METHOD_CIPHER: return algorithms_apply(algorithms_default_ciphers(platform_has_aes()), spec->ciphers);
+    case METHOD_MAC:
+    default: return algorithms_apply(algorithms_default_macs, spec->macs);
+    }
+}
+
 enum err methods_set(struct session *session, struct err_info *info)
 {
     const struct host_spec *spec = &session->spec;
@@ -74,22 +85,22 @@ enum err methods_set(struct session *session, struct err_info *info)
          {LIBSSH2_METHOD_KEX, LIBSSH2_METHOD_KEX},
          algorithms_default_kex,
          spec->kex_algorithms,
-         algorithms_apply(algorithms_default_kex, spec->kex_algorithms)},
+         methods_offer(METHOD_KEX, spec, session->hostname)},
         {"host key algorithm",
          {LIBSSH2_METHOD_HOSTKEY, LIBSSH2_METHOD_HOSTKEY},
          host_key_all_algorithms,
          spec->host_key_algorithms,
-         host_key_algorithms(spec, session->hostname, spec->port)},
+         methods_offer(METHOD_HOST_KEY, spec, session->hostname)},
         {"cipher",
          {LIBSSH2_METHOD_CRYPT_CS, LIBSSH2_METHOD_CRYPT_SC},
          ciphers,
          spec->ciphers,
-         algorithms_apply(ciphers, spec->ciphers)},
+         methods_offer(METHOD_CIPHER, spec, session->hostname)},
         {"MAC",
          {LIBSSH2_METHOD_MAC_CS, LIBSSH2_METHOD_MAC_SC},
          algorithms_default_macs,
          spec->macs,
-         algorithms_apply(algorithms_default_macs, spec->macs)},
+         methods_offer(METHOD_MAC, spec, session->hostname)},
     };
     enum err code = OK;
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {

@@ -65,6 +65,8 @@ size_t mux_control_bytes(const struct mux *mux);
 
 /* Asks the peer for a sign of life; `on_reply` as in session.h. */
 void mux_keepalive(struct mux *mux, session_reply_cb *on_reply, void *arg);
+/* A request of `padding_bytes` and more that no peer knows, and so refuses: `on_reply` as in session.h. */
+void mux_padded_request(struct mux *mux, size_t padding_bytes, session_reply_cb *on_reply, void *arg);
 /* A tcpip-forward, cancel-tcpip-forward, streamlocal-forward@openssh.com or its cancel. `port` is ignored for paths. */
 void mux_forward_request(struct mux *mux, const char *request, const char *host_or_path, bool has_port, uint16_t port,
                          session_reply_cb *on_reply, void *arg);

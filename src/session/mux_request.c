@@ -47,6 +47,18 @@ void mux_keepalive(struct mux *mux, session_reply_cb *on_reply, void *arg)
     request_send(mux, &packet, on_reply, arg);
 }
 
+void mux_padded_request(struct mux *mux, size_t padding_bytes, session_reply_cb *on_reply, void *arg)
+{
+    struct wire_writer packet;
+    uint32_t noise = 1;
+    request_begin(&packet, "keepalive@openssh.com"); /* what stands behind its name nobody reads */
+    for (size_t i = 0; i < padding_bytes; i++) {     /* that does not compress */
+        noise = noise * 1664525U + 1013904223U;
+        wire_write_u8(&packet, (uint8_t)(noise >> 24));
+    }
+    request_send(mux, &packet, on_reply, arg);
+}
+
 void mux_forward_request(struct mux *mux, const char *request, const char *host_or_path, bool has_port, uint16_t port,
                          session_reply_cb *on_reply, void *arg)
 {

@@ -68,6 +68,9 @@ static void on_auth_done(void *arg, enum err result, const struct err_info *why)
     if (why != NULL) {
         reason = *why;
     }
+    if (session->inspect != NULL) {
+        inspect_auth(session, session->auth);
+    }
     auth_free(session->auth);
     session->auth = NULL;
     if (session->ending) {
@@ -129,6 +132,9 @@ static void check_host_key(struct session *session)
         session->on_host_key(session->on_host_key_arg, (const uint8_t *)key, len);
         session_end(session, ERR_CANCELLED, "only the host key was wanted");
         return;
+    }
+    if (session->inspect != NULL) {
+        inspect_host_key(session, (const uint8_t *)key, len);
     }
     session->host_key = malloc(len);
     if (session->host_key == NULL) {
@@ -399,6 +405,19 @@ static void on_resolved(void *arg)
     set_phase(arg, SESSION_CONNECTING);
 }
 
+static void on_addresses(void *arg, const char *host, const struct sockaddr_storage *addresses, size_t count,
+                         bool by_multicast)
+{
+    const struct inspect *inspect = ((struct session *)arg)->inspect;
+    inspect->on_addresses(inspect->arg, host, addresses, count, by_multicast);
+}
+
+static void on_no_connection(void *arg, const char *host, const struct sockaddr *address, int status)
+{
+    const struct inspect *inspect = ((struct session *)arg)->inspect;
+    inspect->on_no_connection(inspect->arg, host, address, status);
+}
+
 /* What a person may do about a connection that was not made. */
 static const char *connect_advice(enum err code)
 {
@@ -422,6 +441,9 @@ static void on_connected(void *arg, uv_tcp_t *tcp, const struct dial_result *res
         session->handles++;
         (void)snprintf(session->address, sizeof session->address, "%s", result->address);
         session->hostname = session->spec.hostnames.items[result->host_index];
+        if (session->inspect != NULL) {
+            (void)snprintf(session->inspect->hostname, sizeof session->inspect->hostname, "%s", session->hostname);
+        }
     }
     if (session->ending) {
         advance_end(session);
@@ -491,7 +513,11 @@ void session_start(struct session *session)
         .bind_address = session->spec.bind_address,
         .timeout_ms = session->spec.connect_timeout_ms,
     };
-    const struct dial_events events = {.on_resolved = on_resolved, .on_done = on_connected, .arg = session};
+    struct dial_events events = {.on_resolved = on_resolved, .on_done = on_connected, .arg = session};
+    if (session->inspect != NULL) {
+        events.on_addresses = on_addresses;
+        events.on_no_connection = on_no_connection;
+    }
     uv_update_time(session->loop);
     session->dial = dial_start(session->loop, &options, &events);
     if (session->dial == NULL) {

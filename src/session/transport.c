@@ -201,6 +201,9 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     if (nread == 0) {
         return;
     }
+    if (nread > 0 && session->inspect != NULL && session->phase == SESSION_HANDSHAKING) {
+        inspect_received(session, session->inbound + session->in_end, (size_t)nread);
+    }
     if (nread > 0) {
         session->in_end += (size_t)nread;
         session->bytes_in += (uint64_t)nread;

@@ -101,9 +101,8 @@ BAD = {
         ["logs"], "logs: not in this version; 'holdfast run' writes its log to standard error, or to the file of -E"),
     "status with an unknown flag": (["status", "--jsn"], "unknown flag --jsn; did you mean --json?"),
     "start without a name": (["start"], "start: name a tunnel; 'holdfast status' lists those there are"),
-    "doctor": (
-        ["doctor", "x"],
-        "doctor: not in this version; 'holdfast check' looks at the definitions; -vv shows a connection step by step"),
+    "doctor with ssh's flag": (["doctor", "-L", "80:a:80"], "unknown flag -L; see 'holdfast help doctor'"),
+    "doctor with a flag misspelt": (["doctor", "--jsn"], "unknown flag --jsn; did you mean --json?"),
     "service install": (
         ["service", "install"], "service: not in this version on this system; let systemd (Type=notify) or launchd start 'holdfast run'"),
     "secret": (
