@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 from pathlib import Path
 
 from .proc import Process, descendants_of, descriptors_of, memory_kib_of, wait_until
@@ -125,6 +126,23 @@ class Holdfast:
         path.write_text(text)
         self._up_pattern = r"\binfo\s+(?P<tunnel>[^\s:]+): up\b"
         return self._start(["run", "-c", native(path), *words])
+
+    def call(self, *words, timeout=30):
+        """Runs a command of the program beside it, with the same home, to its end: what it said is text."""
+        words = [*self._prefix, *runner(), binary(), *[str(word) for word in words]]
+        return subprocess.run(
+            words, env=self.environment(), cwd=self.folder, timeout=timeout, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL)  # fmt: skip
+
+    def status(self, *names):
+        """What `status --json` says."""
+        done = self.call("status", "--json", *names)
+        assert (done.returncode, done.stderr) == (0, "")
+        return json.loads(done.stdout)
+
+    @property
+    def control_socket(self):
+        return self.folder / "runtime" / "holdfast" / "control.sock"
 
     def wait_up(self, count=1, timeout=15):
         """Waits for `count` more signs of being up since the last call: `holdfast: up:` lines (one per forward) after
