@@ -31,6 +31,11 @@ ELSEWHERE = {
     "test_forwards.py": {
         "test_connections_that_the_peer_offers_wait": "Windows has no way to ask for an acknowledgement (TCP_QUICKACK)",
     },
+    "test_reload.py": {
+        "test_a_reload_while_stopping_is_none": "no SIGHUP on Windows",
+        "test_the_service_manager_is_told_of_a_reload": "Windows' manager is told otherwise: test_service.py",
+        "test_connections_of_a_removed_tunnel_may_finish": "processes have other numbers there: see test_a_name_has_one_keeper",
+    },
     "test_process.py": {
         "test_log_is_appended_and_opened_again_on_sighup": "no SIGHUP on Windows; a service's log makes room by itself",
         "test_sighup_drops_no_byte": "no SIGHUP on Windows",
