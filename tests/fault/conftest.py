@@ -82,9 +82,10 @@ def new_world(hosts, link, start_sshd, new_holdfast, serve):
     """new(**times) -> a World whose program has just been started; `times` go over the usual ones."""
     near, far = hosts
 
-    def new(**times):
+    def new(client_alive_interval=1, **times):
         # An sshd that has lost us keeps our remote port until it notices; here it looks every second.
-        sshd = start_sshd({"ClientAliveInterval": "1", "ClientAliveCountMax": "2"}, host=Link.FAR, prefix=far.prefix)
+        options = {"ClientAliveInterval": client_alive_interval, "ClientAliveCountMax": "2"}
+        sshd = start_sshd(options, host=Link.FAR, prefix=far.prefix)
         return World(hosts, link, sshd, new_holdfast(near.prefix), serve, times)
 
     return new
