@@ -54,7 +54,7 @@ def only_failure(hops, name, seen, mend):
 
 def drop(doctor, rule):
     """A rule of the far host's filter for what comes in."""
-    doctor.far.nft(f"table inet t {{ chain in {{ type filter hook input priority 0; {rule}\n }} }}\n")
+    doctor.far.nft(f"table inet t {{\n chain in {{ type filter hook input priority 0; {rule}\n }}\n}}\n")
 
 
 def test_all_is_well(doctor):
@@ -115,9 +115,10 @@ def test_virtual_pc_shares_a_network_that_nothing_reaches(doctor):
 
 
 def test_a_guest_on_the_loopback_adapter_that_is_off(doctor):
-    doctor.near.ip("link", "add", "adapter", "type", "dummy")
+    doctor.near.ip("link", "add", "adapter", "type", "veth", "peer", "name", "guest")
     doctor.near.ip("addr", "add", "192.168.200.1/24", "dev", "adapter")
-    doctor.near.ip("link", "set", "adapter", "up")
+    for end in ("adapter", "guest"):
+        doctor.near.ip("link", "set", end, "up")
     only_failure(doctor(to="192.168.200.2:4444"), "target", "no answer.*loopback adapter", "second card")
 
 
