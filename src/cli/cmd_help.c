@@ -21,7 +21,7 @@ static const char general[] = "Usage: holdfast [flags of ssh] [--once] [user@]ho
                               "  status      how the tunnels of a running holdfast are\n"
                               "  doctor      walk all hops of a tunnel: what is broken, and what mends it\n"
                               "  start, stop, restart NAME..., reload   steer it\n"
-                              "  trust       pin a host's keys;  keygen   make a tunnel's own key\n"
+                              "  trust, keygen   pin a host's keys; make a tunnel's own key\n"
                               "  service     Windows: keep them from boot on\n"
                               "  secret, firewall   Windows: keep passphrases; open a listener to others\n"
                               "  help        [COMMAND]; also help config (what definitions look like)\n"

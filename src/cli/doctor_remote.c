@@ -82,12 +82,12 @@ static void judge_taken(struct doctor *doctor, uint16_t port, const char *seen)
                           "%u was refused and another port was not: below 1024 only root may listen", (unsigned)port);
         return;
     }
-    (void)snprintf(
-        mend, sizeof mend,
-        "if a dead session of ours holds it, wait, and set ClientAliveInterval 15 and ClientAliveCountMax 3 in "
-        "the peer's sshd_config, so that it does not last; else find who has it (there: ss -ltnp 'sport = "
-        ":%u', or lsof -nP -iTCP:%u), or choose another port",
-        (unsigned)port, (unsigned)port);
+    (void)snprintf(mend, sizeof mend,
+                   "if a dead session of ours (or a holdfast of another account) holds it, wait, and set "
+                   "ClientAliveInterval 15 and ClientAliveCountMax 3 in "
+                   "the peer's sshd_config, so that it does not last; else find who has it (there: ss -ltnp 'sport = "
+                   ":%u', or lsof -nP -iTCP:%u), or choose another port",
+                   (unsigned)port, (unsigned)port);
     doctor_report_add(doctor->report, DOCTOR_FAIL, "remote port", mend, "%s", seen);
 }
 
