@@ -41,6 +41,8 @@ struct supervisor {
     bool has_started;
     bool was_asked_to_stop;
     int exit_code;
+    void (*on_change)(void *arg); /* NULL: nobody wants to know */
+    void *on_change_arg;
 };
 
 /* Makes the tunnel of one spec, with the lock of its name, and starts nothing. NULL: `info` says why. */

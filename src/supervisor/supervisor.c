@@ -104,11 +104,24 @@ static bool is_end(const struct kept *kept, enum tunnel_state state, const struc
     return state == TUNNEL_DEGRADED && (spec->once || spec->exit_on_forward_failure) && why->code != OK;
 }
 
+static void tell_change(const struct supervisor *supervisor)
+{
+    if (supervisor->on_change != NULL)
+        supervisor->on_change(supervisor->on_change_arg);
+}
+
+void supervisor_on_change(struct supervisor *supervisor, void (*on_change)(void *arg), void *arg)
+{
+    supervisor->on_change = on_change;
+    supervisor->on_change_arg = arg;
+}
+
 void supervisor_on_state(void *arg, struct tunnel *tunnel, enum tunnel_state state, const struct err_info *why)
 {
     struct kept *kept = arg;
     if (why == NULL)
         why = tunnel_last_error(tunnel);
+    tell_change(kept->supervisor);
     if (kept->is_stopping || kept->end_why.code != OK || !is_end(kept, state, why))
         return;
     kept->end_why = *why;
@@ -154,6 +167,7 @@ static void on_wake(uv_async_t *wake)
     struct supervisor *supervisor = wake->data;
     end_those_that_end(supervisor);
     settle_all(supervisor);
+    tell_change(supervisor);
 }
 
 /* All is over when nothing runs and nothing is to. */

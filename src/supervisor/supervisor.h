@@ -61,6 +61,9 @@ void supervisor_wake(struct supervisor *supervisor);
 void supervisor_stop(struct supervisor *supervisor);
 /* It has been asked to stop. */
 bool supervisor_is_stopping(const struct supervisor *supervisor);
+/* `on_change` is called after each change of a tunnel's state and at a reload, from inside the supervisor: it only
+ * makes a note. NULL: nobody. */
+void supervisor_on_change(struct supervisor *supervisor, void (*on_change)(void *arg), void *arg);
 /* Its tunnels, in the order of their definitions, then those that a reload removed and that have not ended yet; and
  * when it was made: for the status. */
 size_t supervisor_tunnel_count(const struct supervisor *supervisor);
