@@ -314,6 +314,8 @@ static enum err hand_over(struct loader *loader, struct config *out)
     out->log = loader->log;
     out->watch_definitions = loader->watch_definitions;
     loader->log.path = NULL;
+    out->metrics_file = loader->metrics_file;
+    loader->metrics_file = NULL;
     return OK;
 }
 
@@ -344,6 +346,7 @@ static void loader_deinit(struct loader *loader)
     free(loader->errors);
     free(loader->dir);
     free(loader->log.path);
+    free(loader->metrics_file);
     string_list_deinit(&loader->files);
 }
 
@@ -390,6 +393,7 @@ void config_deinit(struct config *config)
     }
     free(config->tunnels);
     free(config->log.path);
+    free(config->metrics_file);
     memset(config, 0, sizeof *config);
 }
 

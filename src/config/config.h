@@ -20,6 +20,7 @@ struct config {
     struct config_log log;
     bool watch_definitions; /* a file of them says so */
     uint64_t fingerprint;   /* config_fingerprint from before they were read; set also when they are invalid */
+    char *metrics_file;     /* heap, absolute; NULL: none is to be written */
 };
 
 /* All errors of a load, in file order, each one line "FILE:LINE:COL: path.to.key: sentence". */

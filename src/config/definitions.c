@@ -420,11 +420,33 @@ static void read_watch(struct loader *loader, const struct key_path *path, const
     loader->watch_definitions = loader->watch_definitions || watch;
 }
 
+/* One process writes one file, so one of all files of definitions may say where. */
+static void read_metrics_file(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
+                              void *target)
+{
+    const char *text = schema_scalar(loader, path, value);
+    (void)target;
+    if (text == NULL) {
+        return;
+    }
+    if (loader->metrics_file != NULL) {
+        const struct place *first = &loader->metrics_place;
+        loader_error(loader, loader_place(loader, value), path, "already said at %s:%u:%u",
+                     loader->files.items[first->file], first->line, first->column);
+    } else if (text[0] == '\0') {
+        loader_error(loader, loader_place(loader, value), path, "a file is expected here");
+    } else {
+        loader->metrics_place = loader_place(loader, value);
+        loader->metrics_file = platform_path_resolve(loader->dir, text);
+        loader->out_of_memory = loader->out_of_memory || loader->metrics_file == NULL;
+    }
+}
+
 void definitions_read(struct loader *loader, const struct yaml_node *root)
 {
     static const struct key_rule rules[] = {{"defaults", read_defaults},       {"hosts", read_hosts},
                                             {"tunnels", read_tunnels},         {"log", loader_read_log},
-                                            {"watch_definitions", read_watch}, {"metrics_file", NULL}};
+                                            {"watch_definitions", read_watch}, {"metrics_file", read_metrics_file}};
     struct place place = {.file = loader->file, .line = 1, .column = 1};
     if (root == NULL || yaml_node_is_null(root) || (root->kind != YAML_TREE_SCALAR && root->child_count == 0)) {
         loader_error(loader, place, NULL, "the file is empty; define a tunnel under tunnels:");

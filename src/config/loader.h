@@ -66,6 +66,8 @@ struct loader {
     struct config_log log;
     struct place log_place; /* of `log:`, once its path is there */
     bool watch_definitions;
+    char *metrics_file;
+    struct place metrics_place; /* likewise */
     bool out_of_memory;
 };
 

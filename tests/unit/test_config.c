@@ -192,6 +192,36 @@ static void a_log_has_limits(void **state)
     log_error_is("{path: a, keap: 1}", "test_config.yaml.tmp:1:16: log: unknown key 'keap'; did you mean 'keep'?");
 }
 
+static void one_file_says_where_metrics_go(void **state)
+{
+    static const char rest[] = "tunnels:\n  t:\n    host: h\n    forwards: [{local: 1, to: 'x:2'}]\n";
+    static const char second[] = "second.yaml.tmp";
+    const char *paths[] = {path, second};
+    char text[256];
+    struct config config;
+    struct config_errors errors;
+    (void)state;
+    load(rest, &config);
+    assert_null(config.metrics_file);
+    config_deinit(&config);
+    (void)snprintf(text, sizeof text, "metrics_file: a.prom\n%s", rest);
+    load(text, &config);
+    assert_true(platform_path_is_absolute(config.metrics_file));
+    config_deinit(&config);
+    write_file(text);
+    FILE *file = fopen(second, "wb");
+    assert_non_null(file);
+    (void)fputs("metrics_file: b.prom\n", file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(config_load(paths, 2, &config, &errors), ERR_DEFINITION);
+    assert_string_equal(errors.lines[0],
+                        "second.yaml.tmp:1:15: metrics_file: already said at test_config.yaml.tmp:1:15");
+    assert_null(config.metrics_file);
+    config_errors_deinit(&errors);
+    (void)remove(second);
+    (void)remove(path);
+}
+
 static void an_error_leaves_nothing(void **state)
 {
     const char *paths[] = {path, "none.yaml"};
@@ -229,9 +259,13 @@ static void trees_know_their_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_word_arrives),          cmocka_unit_test(sockets_of_ours_lie_beside_the_file),
-        cmocka_unit_test(nothing_said_is_our_default), cmocka_unit_test(a_log_has_limits),
-        cmocka_unit_test(an_error_leaves_nothing),     cmocka_unit_test(trees_know_their_places),
+        cmocka_unit_test(every_word_arrives),
+        cmocka_unit_test(sockets_of_ours_lie_beside_the_file),
+        cmocka_unit_test(nothing_said_is_our_default),
+        cmocka_unit_test(a_log_has_limits),
+        cmocka_unit_test(one_file_says_where_metrics_go),
+        cmocka_unit_test(an_error_leaves_nothing),
+        cmocka_unit_test(trees_know_their_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
