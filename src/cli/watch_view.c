@@ -342,7 +342,24 @@ static void draw_foot(const struct watch_view *view, struct screen_frame *frame,
         put_right(frame, row, frame->width, frame->width - used - 2, text, bar);
 }
 
-size_t watch_view_draw(const struct watch_view *view, struct screen_frame *frame)
+/* Draws the list into a picture, and counts its lines. */
+static size_t draw_list(struct list *list)
+{
+    const json_t *status = list->view->now.json;
+    share_columns(list, status);
+    for (size_t i = 0; i < status_tunnel_count(status); i++)
+        list_tunnel(list, status_tunnel(status, i));
+    return list->line;
+}
+
+size_t watch_view_lines(const struct watch_view *view, unsigned width)
+{
+    struct screen_frame nothing = {.cells = NULL, .width = width, .height = 0};
+    struct list list = {.view = view, .frame = &nothing};
+    return draw_list(&list);
+}
+
+void watch_view_draw(const struct watch_view *view, struct screen_frame *frame)
 {
     struct list list = {.view = view, .frame = frame};
     const struct row_texts head = {.name = "NAME",
@@ -355,16 +372,13 @@ size_t watch_view_draw(const struct watch_view *view, struct screen_frame *frame
                                    .total_out = "OUT",
                                    .reconnects = "RECON",
                                    .when = "SINCE"};
-    share_columns(&list, view->now.json);
-    for (size_t i = 0; i < status_tunnel_count(view->now.json); i++)
-        list_tunnel(&list, status_tunnel(view->now.json, i));
+    size_t lines = draw_list(&list);
     if (frame->height == 0)
-        return list.line;
+        return;
     draw_title(view, frame);
     if (frame->height > HEAD_ROWS) {
         fill_row(frame, 1, bar);
         put_row(&list, 1, &head, bar, bar);
-        draw_foot(view, frame, list.line);
+        draw_foot(view, frame, lines);
     }
-    return list.line;
 }
