@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* Makes room for `len` bytes and the zero byte after them. */
 static bool reserve(struct text_buffer *buffer, size_t len)
 {
@@ -37,6 +39,20 @@ void text_buffer_add_bytes(struct text_buffer *buffer, const char *bytes, size_t
 void text_buffer_add(struct text_buffer *buffer, const char *text)
 {
     text_buffer_add_bytes(buffer, text, strlen(text));
+}
+
+void text_buffer_add_shown(struct text_buffer *buffer, const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    while (*at != 0) {
+        uint32_t code_point = 0;
+        size_t len = utf8_sequence(at, &code_point);
+        if (len == 0 || code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0))
+            text_buffer_add(buffer, "?");
+        else
+            text_buffer_add_bytes(buffer, (const char *)at, len);
+        at += len != 0 ? len : 1;
+    }
 }
 
 void text_buffer_format(struct text_buffer *buffer, const char *format, ...)

@@ -17,6 +17,9 @@ struct text_buffer {
 
 void text_buffer_add(struct text_buffer *buffer, const char *text);
 void text_buffer_add_bytes(struct text_buffer *buffer, const char *bytes, size_t len);
+/* Adds text of which a peer may have written a part: control characters, which a terminal could act upon, and bytes
+ * that are not UTF-8 become '?'. */
+void text_buffer_add_shown(struct text_buffer *buffer, const char *text);
 /* printf-style. */
 void text_buffer_format(struct text_buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Hands over the text as a heap string ("" when nothing was written) and leaves the buffer empty. NULL: there was not

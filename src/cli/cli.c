@@ -6,33 +6,22 @@
 #include "cli/common.h"
 #include "config/text.h"
 
-/* Commands of a later version, and what serves until then. */
-static const struct {
-    const char *name;
-    const char *instead;
-} later[] = {
-    {"logs", "'holdfast run' writes its log to standard error, or to the file of -E"},
-};
-
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"run", cmd_run},           {"status", cmd_status}, {"start", cmd_start},   {"stop", cmd_stop},
-    {"restart", cmd_restart},   {"reload", cmd_reload}, {"check", cmd_check},   {"doctor", cmd_doctor},
-    {"trust", cmd_trust},       {"keygen", cmd_keygen}, {"secret", cmd_secret}, {"service", cmd_service},
-    {"firewall", cmd_firewall}, {"help", cmd_help},
+    {"run", cmd_run},         {"status", cmd_status},     {"logs", cmd_logs},     {"start", cmd_start},
+    {"stop", cmd_stop},       {"restart", cmd_restart},   {"reload", cmd_reload}, {"check", cmd_check},
+    {"doctor", cmd_doctor},   {"trust", cmd_trust},       {"keygen", cmd_keygen}, {"secret", cmd_secret},
+    {"service", cmd_service}, {"firewall", cmd_firewall}, {"help", cmd_help},
 };
 
 const char *cli_nearest_command(const char *word)
 {
-    const char *names[sizeof commands / sizeof commands[0] + sizeof later / sizeof later[0]];
+    const char *names[sizeof commands / sizeof commands[0]];
     size_t count = 0;
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         names[count++] = commands[i].name;
-    }
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-        names[count++] = later[i].name;
     }
     return text_nearest(word, names, count);
 }
@@ -47,11 +36,6 @@ int cli_main(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(word, commands[i].name) == 0) {
             return commands[i].run(argc - 1, argv + 1);
-        }
-    }
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-        if (strcmp(word, later[i].name) == 0) {
-            return cli_usage("%s: not in this version; %s", word, later[i].instead);
         }
     }
     return cmd_one_line(argc, argv);

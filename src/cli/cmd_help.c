@@ -18,7 +18,7 @@ static const char general[] = "Usage: holdfast [flags of ssh] [--once] [user@]ho
                               "\n"
                               "Commands:\n"
                               "  run, check  keep all tunnels of the definitions; see whether they are valid\n"
-                              "  status      how the tunnels of a running holdfast are\n"
+                              "  status, logs   how the tunnels of a running holdfast are; its last log lines\n"
                               "  doctor      walk all hops of a tunnel: what is broken, and what mends it\n"
                               "  start, stop, restart NAME..., reload   steer it\n"
                               "  trust, keygen   pin a host's keys; make a tunnel's own key\n"
@@ -56,13 +56,16 @@ static const char check[] = "Usage: holdfast check [-c FILE|DIR]...\n"
                             "\n"
                             "  -c FILE|DIR      definitions; of a folder, its *.yaml in name order\n";
 
-static const char status[] = "Usage: holdfast status [--json] [NAME]...\n"
+static const char status[] = "Usage: holdfast status [--json|--prometheus|--watch] [NAME]...\n"
                              "\n"
                              "Asks the holdfast that runs here (your own, else the machine's service; another\n"
                              "one where HOLDFAST_CONTROL is the path of its socket or pipe) how its tunnels\n"
                              "are: all of them, or those named. Who may ask is its owner, and administrators.\n"
                              "\n"
-                             "  --json    as JSON: docs/status.schema.json says what is in it\n"
+                             "  --json         as JSON: docs/status.schema.json says what is in it\n"
+                             "  --prometheus   in Prometheus' text format; metrics_file writes that to a file\n"
+                             "  --watch        a table that stays up to date, until q or Ctrl-C; a line for\n"
+                             "                 each change where standard output is no terminal\n"
                              "\n"
                              "IN and OUT are bytes on the wire to the peer, over all sessions; those of a\n"
                              "forward are what its connections carried.\n"
@@ -115,6 +118,14 @@ static const char doctor[] = "Usage: holdfast doctor [-c FILE|DIR]... [--json] [
                              "hop has connect_timeout. Passphrases are asked for at a terminal, without --json.\n"
                              "\n"
                              "Exit codes: 0 nothing failed, 1 something did, 2 usage or definition error\n";
+
+static const char logs[] = "Usage: holdfast logs [-f] [NAME]...\n"
+                           "\n"
+                           "The last lines of the log of the holdfast that runs here, wherever they go to:\n"
+                           "of all, or of the tunnels named. It remembers 256 KiB of them, and is found as\n"
+                           "'holdfast status' finds it.\n"
+                           "\n"
+                           "  -f, --follow   and what comes, until Ctrl-C\n";
 
 static const char trust[] = "Usage: holdfast trust [flags] [user@]host[:port]\n"
                             "\n"
@@ -209,9 +220,10 @@ static const struct {
     const char *command;
     const char *text;
 } texts[] = {
-    {"run", run},       {"status", status},   {"start", steer},       {"stop", steer},    {"restart", steer},
-    {"reload", reload}, {"check", check},     {"doctor", doctor},     {"trust", trust},   {"keygen", keygen},
-    {"secret", secret}, {"service", service}, {"firewall", firewall}, {"config", config}, {"help", help},
+    {"run", run},         {"status", status},     {"logs", logs},     {"start", steer},
+    {"stop", steer},      {"restart", steer},     {"reload", reload}, {"check", check},
+    {"doctor", doctor},   {"trust", trust},       {"keygen", keygen}, {"secret", secret},
+    {"service", service}, {"firewall", firewall}, {"config", config}, {"help", help},
 };
 
 const char *help_text(const char *command)

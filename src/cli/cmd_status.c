@@ -7,21 +7,29 @@
 #include "cli/common.h"
 #include "cli/service_talk.h"
 #include "cli/status_table.h"
+#include "cli/status_watch.h"
+#include "control/prometheus.h"
 
 struct status_flags {
-    bool json;
+    bool json, prometheus, watch;
     struct control_request request;
 };
 
 static int take_long(struct args *args, struct status_flags *flags)
 {
     static const char *const names[] = {"help", "json", "prometheus", "watch"};
-    if (strcmp(args->text, "json") == 0 && !args_has_joined(args)) {
-        flags->json = true;
-        return -1;
+    struct {
+        const char *name;
+        bool *flag;
+    } const known[] = {{"json", &flags->json}, {"prometheus", &flags->prometheus}, {"watch", &flags->watch}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(args->text, known[i].name) != 0 || args_has_joined(args))
+            continue;
+        *known[i].flag = true;
+        return flags->json + flags->prometheus + flags->watch > 1
+                   ? cli_usage("status: --json, --prometheus and --watch are three ways to show it; name one")
+                   : -1;
     }
-    if (strcmp(args->text, "prometheus") == 0 || strcmp(args->text, "watch") == 0)
-        return cli_usage("status: --%s: not in this version; see 'holdfast help status'", args->text);
     return cli_unknown(args, "status", names, sizeof names / sizeof names[0]);
 }
 
@@ -57,6 +65,16 @@ static int show_json(const json_t *status)
     return CLI_OK;
 }
 
+static int show_prometheus(const json_t *status)
+{
+    char *text = prometheus_text(status);
+    if (text == NULL)
+        return CLI_FAILED;
+    (void)fputs(text, stdout);
+    free(text);
+    return CLI_OK;
+}
+
 static int show_table(const json_t *status)
 {
     char *text = status_table(status, time_unix_ms());
@@ -81,7 +99,14 @@ int cmd_status(int argc, char **argv)
     code = service_ask(&flags.request, &client, &reply);
     if (code != CLI_OK)
         goto out;
-    code = flags.json ? show_json(reply.status) : show_table(reply.status);
+    if (flags.watch) {
+        code = status_watch(client, &flags.request, reply.status);
+        client = NULL;
+        goto out;
+    }
+    code = flags.json         ? show_json(reply.status)
+           : flags.prometheus ? show_prometheus(reply.status)
+                              : show_table(reply.status);
     if (fflush(stdout) != 0 && code == CLI_OK)
         code = CLI_FAILED;
 out:

@@ -5,24 +5,8 @@
 
 #include "base/duration.h"
 #include "base/text_buffer.h"
-#include "base/utf8.h"
 #include "cli/watch_view.h"
 #include "control/status_read.h"
-
-/* Adds text of which a peer may have written a part: what a terminal could act upon becomes '?'. */
-static void add_shown(struct text_buffer *out, const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    while (*at != 0) {
-        uint32_t code_point = 0;
-        size_t len = utf8_sequence(at, &code_point);
-        if (len == 0 || code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0))
-            text_buffer_add(out, "?");
-        else
-            text_buffer_add_bytes(out, (const char *)at, len);
-        at += len != 0 ? len : 1;
-    }
-}
 
 static const char *text_or_empty(const json_t *object, const char *key)
 {
@@ -36,19 +20,19 @@ static char *sentence_of(const json_t *tunnel)
     struct text_buffer out = {.text = NULL};
     const char *state = text_or_empty(tunnel, "state");
     const char *error = status_text_of(json_object_get(tunnel, "last_error"), "message");
-    add_shown(&out, state);
+    text_buffer_add_shown(&out, state);
     if (error != NULL && (strcmp(state, "waiting") == 0 || strcmp(state, "failed") == 0)) {
         text_buffer_add(&out, ": ");
-        add_shown(&out, error);
+        text_buffer_add_shown(&out, error);
     }
     for (size_t i = 0; i < status_forward_count(tunnel); i++) {
         const json_t *forward = status_forward(tunnel, i);
         if (status_text_of(forward, "error") == NULL)
             continue;
         text_buffer_format(&out, "; %s ", text_or_empty(forward, "type"));
-        add_shown(&out, text_or_empty(forward, "listen"));
+        text_buffer_add_shown(&out, text_or_empty(forward, "listen"));
         text_buffer_format(&out, " %s: ", text_or_empty(forward, "state"));
-        add_shown(&out, text_or_empty(forward, "error"));
+        text_buffer_add_shown(&out, text_or_empty(forward, "error"));
     }
     return text_buffer_take(&out);
 }
@@ -56,7 +40,7 @@ static char *sentence_of(const json_t *tunnel)
 static void add_line(struct text_buffer *out, const char *now, const char *name, const char *sentence)
 {
     text_buffer_format(out, "%s ", now);
-    add_shown(out, name);
+    text_buffer_add_shown(out, name);
     text_buffer_format(out, ": %s\n", sentence);
 }
 

@@ -19,9 +19,8 @@ struct watch_view {
     size_t scroll; /* how many lines of the list are above the picture */
 };
 
-/* Draws all into a blank picture of any size; a width of 120 and more has more columns. Returns how many lines the
- * whole list has, of which watch_view_room fit. */
-size_t watch_view_draw(const struct watch_view *view, struct screen_frame *frame);
+/* Draws all into a blank picture of any size; a width of 120 and more has more columns. */
+void watch_view_draw(const struct watch_view *view, struct screen_frame *frame);
 /* How many lines the whole list has in a picture of that width. */
 size_t watch_view_lines(const struct watch_view *view, unsigned width);
 /* How many lines of the list a picture of that height has room for. */
