@@ -33,7 +33,8 @@ int cmd_run(int argc, char **argv)
         const struct service_definitions definitions = {.paths = paths,
                                                         .path_count = path_count,
                                                         .watch = config.watch_definitions,
-                                                        .fingerprint = config.fingerprint};
+                                                        .fingerprint = config.fingerprint,
+                                                        .metrics_file = config.metrics_file};
         code = service_run(config.tunnels, config.tunnel_count, &options, &definitions);
         service_log_end();
         log_close();

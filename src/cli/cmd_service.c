@@ -308,7 +308,8 @@ static int hosted(void *arg)
         const struct service_definitions definitions = {.paths = words->paths,
                                                         .path_count = words->path_count,
                                                         .watch = config.watch_definitions,
-                                                        .fingerprint = config.fingerprint};
+                                                        .fingerprint = config.fingerprint,
+                                                        .metrics_file = config.metrics_file};
         code = service_run(config.tunnels, config.tunnel_count, &options, &definitions);
     }
     log_info(NULL, "the service %s ends with code %d", words->name, code);

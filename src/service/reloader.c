@@ -12,6 +12,7 @@ enum { WATCH_POLL_MS = 500 };
 struct reloader {
     struct supervisor *supervisor;
     const struct service_definitions *definitions;
+    struct service_metrics *metrics;
     const struct service_hooks *hooks;
     uv_timer_t timer;
     uint64_t loaded; /* fingerprint of what was loaded last, well or not */
@@ -38,7 +39,8 @@ static void watch(struct reloader *reloader, bool is_wanted)
 }
 
 struct reloader *reloader_new(uv_loop_t *loop, struct supervisor *supervisor,
-                              const struct service_definitions *definitions, const struct service_hooks *hooks)
+                              const struct service_definitions *definitions, struct service_metrics *metrics,
+                              const struct service_hooks *hooks)
 {
     struct reloader *reloader = calloc(1, sizeof *reloader);
     if (reloader == NULL) {
@@ -47,6 +49,7 @@ struct reloader *reloader_new(uv_loop_t *loop, struct supervisor *supervisor,
     }
     reloader->supervisor = supervisor;
     reloader->definitions = definitions;
+    reloader->metrics = metrics;
     reloader->hooks = hooks;
     reloader->loaded = reloader->seen = definitions->fingerprint;
     (void)uv_timer_init(loop, &reloader->timer);
@@ -72,6 +75,13 @@ static enum err load(struct reloader *reloader, struct config *config, struct er
     return result;
 }
 
+/* What the definitions say besides tunnels. */
+static void follow(struct reloader *reloader, const struct config *config)
+{
+    watch(reloader, config->watch_definitions);
+    service_metrics_set(reloader->metrics, config->metrics_file);
+}
+
 enum err reloader_reload(struct reloader *reloader, const char *asked_by, struct supervisor_summary *summary,
                          struct err_info *info)
 {
@@ -90,7 +100,7 @@ enum err reloader_reload(struct reloader *reloader, const char *asked_by, struct
         if (result != OK)
             log_error(NULL, "not reloaded: %s; nothing has changed", why.message);
         else
-            watch(reloader, config.watch_definitions);
+            follow(reloader, &config);
     }
     if (result != OK)
         (void)err_set(info, result, "%s", why.message);

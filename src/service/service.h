@@ -11,8 +11,9 @@
 struct service_definitions {
     const char *const *paths; /* as config_load takes them; borrowed */
     size_t path_count;
-    bool watch;           /* load them again whenever they change, until they say otherwise */
-    uint64_t fingerprint; /* config_fingerprint from before they were loaded */
+    bool watch;               /* load them again whenever they change, until they say otherwise */
+    uint64_t fingerprint;     /* config_fingerprint from before they were loaded */
+    const char *metrics_file; /* where the status is written to, NULL: nowhere */
 };
 
 /* Runs the tunnels on a loop of its own until they are stopped (the first request: graceful, a second one: at once) or

@@ -56,6 +56,7 @@ int service_run_with(const struct tunnel_spec *specs, size_t count, const struct
     struct platform_wake *wake = NULL;
     struct reloader *reloader = NULL;
     struct service_control control = {.server = NULL};
+    struct service_metrics metrics = {.loop = &loop};
     struct err_info why;
     int code = 0;
     int status = uv_loop_init(&loop);
@@ -67,8 +68,11 @@ int service_run_with(const struct tunnel_spec *specs, size_t count, const struct
         code = fail(hooks, &why);
         goto out;
     }
-    if (definitions != NULL)
-        reloader = reloader_new(&loop, supervisor, definitions, hooks);
+    metrics.supervisor = supervisor;
+    if (definitions != NULL) {
+        reloader = reloader_new(&loop, supervisor, definitions, &metrics, hooks);
+        service_metrics_set(&metrics, definitions->metrics_file);
+    }
     status = hooks->listen(hooks->arg, &loop, supervisor, reloader);
     if (status != 0) {
         (void)err_set(&why, err_from_uv(status), "cannot handle signals: %s", err_uv_text(status));
@@ -86,6 +90,7 @@ int service_run_with(const struct tunnel_spec *specs, size_t count, const struct
     hooks->unlisten(hooks->arg);
     service_control_close(&control);
     reloader_close(reloader);
+    service_metrics_close(&metrics);
     platform_wake_stop(wake);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     if (code == 0)
