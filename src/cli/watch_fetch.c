@@ -19,18 +19,14 @@ struct watch_fetch {
     uv_async_t *fetched;
 };
 
-enum err watch_fetch_once(struct control_client **client, const struct control_request *request, json_t **out,
-                          struct err_info *info)
+/* Over a connection that stands. */
+static enum err ask(struct control_client *client, const struct control_request *request, json_t **out,
+                    struct err_info *info)
 {
     struct control_reply reply = {.body = NULL};
-    enum err result = OK;
-    *out = NULL;
-    if (*client == NULL)
-        result = control_client_open(client, info);
+    enum err result = control_client_send(client, request, info);
     if (result == OK)
-        result = control_client_send(*client, request, info);
-    if (result == OK)
-        result = control_client_next(*client, ANSWER_MS, &reply, info);
+        result = control_client_next(client, ANSWER_MS, &reply, info);
     if (result == OK && reply.kind == CONTROL_REPLY_ERROR) {
         *info = reply.error;
         result = info->code;
@@ -40,6 +36,22 @@ enum err watch_fetch_once(struct control_client **client, const struct control_r
         *out = json_incref(reply.status);
     }
     control_reply_deinit(&reply);
+    return result;
+}
+
+enum err watch_fetch_once(struct control_client **client, const struct control_request *request, json_t **out,
+                          struct err_info *info)
+{
+    bool was_open = *client != NULL;
+    *out = NULL;
+    enum err result = was_open ? ask(*client, request, out, info) : control_client_open(client, info);
+    if (was_open && result == ERR_CLOSED) { /* it may have been started again meanwhile */
+        control_client_close(*client);
+        was_open = false;
+        result = control_client_open(client, info);
+    }
+    if (!was_open && result == OK)
+        result = ask(*client, request, out, info);
     if (result != OK) {
         control_client_close(*client);
         *client = NULL;
