@@ -38,7 +38,7 @@ int cli_take_definitions(int argc, char **argv, struct log_flags *log, const cha
 /* Loads; prints every error to standard error. Returns CLI_OK or CLI_USAGE. */
 int cli_load(const char *const *paths, size_t path_count, struct config *config);
 
-/* The command of this or a later version that `word` is nearly, or NULL. Static text. */
+/* The command that `word` is nearly, or NULL. Static text. */
 const char *cli_nearest_command(const char *word);
 
 /* The help of a command, or NULL for a name that is none. Static text of at most 24 lines. */

@@ -97,8 +97,9 @@ BAD = {
     "check with a log flag": (["check", "-v"], "unknown flag -v; see 'holdfast help check'"),
     "check -c without a value": (["check", "-c"], "-c needs a file or a folder"),
     "help for nothing": (["help", "chekc"], "help: there is no command 'chekc'; did you mean 'check'?"),
-    "a command of a later version": (
-        ["logs"], "logs: not in this version; 'holdfast run' writes its log to standard error, or to the file of -E"),
+    "logs with an unknown flag": (["logs", "--folow"], "unknown flag --folow; did you mean --follow?"),
+    "status in two ways": (
+        ["status", "--json", "--watch"], "status: --json, --prometheus and --watch are three ways to show it; name one"),
     "status with an unknown flag": (["status", "--jsn"], "unknown flag --jsn; did you mean --json?"),
     "start without a name": (["start"], "start: name a tunnel; 'holdfast status' lists those there are"),
     "doctor with ssh's flag": (["doctor", "-L", "80:a:80"], "unknown flag -L; see 'holdfast help doctor'"),

@@ -119,9 +119,10 @@ def test_every_flag_of_the_table_that_help_has_room_for_is_in_help(call):
 
 
 def test_every_command_of_the_table_is_in_help_and_the_other_way(call):
-    listed = {code(row[0])[0].split()[1] for row in table("Commands")[1:]}
-    columns = re.findall(r"^  (\S.*?)  ", call("help").stdout.split("Commands:")[1], re.MULTILINE)
-    helped = {command for column in columns for command in re.findall(r"[a-z]+", column)}
+    listed = {word for row in table("Commands")[1:] for word in code(row[0])[0].split()[1].split("\\|")}
+    lines = call("help").stdout.split("Commands:")[1].split("Example:")[0].splitlines()
+    heads = [part for line in lines for part in re.findall(r"(?:^  |;  )(\S.*?)  ", line)]
+    helped = {word for head in heads for word in re.findall(r"\b[a-z]+\b", head)}
     assert listed == helped
 
 
