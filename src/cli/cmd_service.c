@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/common.h"
 #include "cli/service_check.h"
+#include "cli/service_needs.h"
 #include "config/log_file.h"
 #include "config/text.h"
 #include "platform/platform.h"
@@ -20,6 +21,8 @@ struct service_words {
     const char **paths;  /* of -c, words of argv */
     size_t path_count;
     bool fix_acl;
+    bool print;
+    bool is_persons; /* --user */
 };
 
 /* ---- words ---- */
@@ -32,7 +35,8 @@ static int take_value(struct service_words *words, const char *flag, const char 
 
 static int take_one(struct service_words *words, bool installs)
 {
-    static const char *const names[] = {"name", "help", "account", "fix-acl"};
+    static const char *const names[] = {"name", "help", "user", "account", "fix-acl", "print"};
+    struct err_info info;
     struct args *args = &words->args;
     bool is_long = args->kind == ARG_LONG;
     if ((args->kind == ARG_FLAG && args->flag == 'h') || (is_long && strcmp(args->text, "help") == 0)) {
@@ -41,6 +45,14 @@ static int take_one(struct service_words *words, bool installs)
     }
     if (is_long && strcmp(args->text, "name") == 0) {
         return take_value(words, "--name", &words->name);
+    }
+    if (is_long && strcmp(args->text, "user") == 0) {
+        words->is_persons = true;
+        return service_use_persons(&info) == OK ? -1 : cli_usage("%s", info.message);
+    }
+    if (installs && is_long && strcmp(args->text, "print") == 0) {
+        words->print = true;
+        return -1;
     }
     if (installs && is_long && strcmp(args->text, "account") == 0) {
         return take_value(words, "--account", &words->account);
@@ -55,7 +67,7 @@ static int take_one(struct service_words *words, bool installs)
     if (args->kind == ARG_OPERAND) {
         return cli_usage("service: '%s' is too much; the service's name goes after --name", args->text);
     }
-    return cli_unknown(args, "service", names, installs ? 4 : 2);
+    return cli_unknown(args, "service", names, installs ? 6 : 3);
 }
 
 /* Takes the words behind the action. -1: go on; otherwise an exit code. */
@@ -74,6 +86,9 @@ static int take_all(struct service_words *words, int argc, char **argv, bool ins
         if (code >= 0) {
             return code;
         }
+    }
+    if (words->is_persons && words->account != NULL) {
+        return cli_usage("--user and --account exclude each other: a service of yours runs as you");
     }
     return service_name_check(words->name, &info) == OK ? -1 : cli_usage("%s", info.message);
 }
@@ -100,12 +115,14 @@ static int make_absolute(const struct service_words *words, char ***out, size_t 
     char **paths = calloc(count, sizeof *paths);
     *out = paths;
     *out_count = 0;
-    if (paths == NULL || uv_cwd(here, &size) != 0) {
+    if (paths == NULL || (words->path_count > 0 && uv_cwd(here, &size) != 0)) {
+        (void)cli_usage("the current folder is not known");
         return CLI_FAILED;
     }
     for (size_t i = 0; i < count; i++) {
         paths[i] = words->path_count > 0 ? platform_path_resolve(here, words->paths[i]) : service_folder();
         if (paths[i] == NULL) {
+            (void)cli_usage("service install: no folder for definitions is known here; name one with -c");
             return CLI_FAILED;
         }
         (*out_count)++;
@@ -132,23 +149,19 @@ static char *ask_password(const char *account)
     return answer;
 }
 
-static int register_it(const struct service_words *words, const char *account, char **paths, size_t path_count)
+static int register_it(struct service_plan *plan)
 {
     struct err_info info;
-    struct service_plan plan = {.name = words->name,
-                                .account = account,
-                                .definitions = (const char *const *)paths,
-                                .definition_count = path_count};
     char *password = NULL;
-    if (service_account_needs_password(account)) {
-        password = ask_password(account);
+    if (service_account_needs_password(plan->account)) {
+        password = ask_password(plan->account);
         if (password == NULL) {
             return cli_usage("service install: %s needs its password, at a terminal or as a line of standard input",
-                             account);
+                             plan->account);
         }
-        plan.password = password;
+        plan->password = password;
     }
-    enum err result = service_install(&plan, warn, &info);
+    enum err result = service_install(plan, warn, &info);
     if (password != NULL) {
         platform_wipe(password, strlen(password));
     }
@@ -156,56 +169,85 @@ static int register_it(const struct service_words *words, const char *account, c
     return result == OK ? CLI_OK : fail(&info);
 }
 
-static void say_installed(const struct service_words *words, const struct config *config, const char *account,
-                          char **paths, size_t path_count)
+static void say_installed(const struct service_plan *plan, const struct config *config)
 {
-    char *log = service_log_path(words->name);
-    bool is_default = strcmp(words->name, SERVICE_DEFAULT_NAME) == 0;
-    (void)printf("%s: installed; it starts at boot as %s and keeps %zu tunnel%s\n", words->name, account,
-                 config->tunnel_count, config->tunnel_count == 1 ? "" : "s");
-    for (size_t i = 0; i < path_count; i++) {
-        (void)printf("  definitions  %s\n", paths[i]);
+    char *log = service_log_path(plan->name);
+    bool is_default = strcmp(plan->name, SERVICE_DEFAULT_NAME) == 0;
+    (void)printf("%s: installed; it starts %s as %s and keeps %zu tunnel%s\n", plan->name,
+                 service_is_persons() ? "with you" : "at boot", plan->account, config->tunnel_count,
+                 config->tunnel_count == 1 ? "" : "s");
+    for (size_t i = 0; i < plan->definition_count; i++) {
+        (void)printf("  definitions  %s\n", plan->definitions[i]);
     }
-    (void)printf("  log          %s\n", log != NULL ? log : "");
-    (void)printf("Start it now:  holdfast service start%s%s\n", is_default ? "" : " --name ",
-                 is_default ? "" : words->name);
+    (void)printf("  log          %s\n", config->log.path != NULL ? config->log.path : log != NULL ? log : "");
+    (void)printf("Start it now:  holdfast service start%s%s%s\n", service_is_persons() ? " --user" : "",
+                 is_default ? "" : " --name ", is_default ? "" : plan->name);
     free(log);
+}
+
+static int print_it(const struct service_plan *plan)
+{
+    struct err_info info;
+    char *text = NULL;
+    if (service_text(plan, &text, &info) != OK) {
+        return fail(&info);
+    }
+    (void)fputs(text, stdout);
+    free(text);
+    return CLI_OK;
+}
+
+/* Looks at what the account will need, then makes the service. */
+static int install_it(const struct service_words *words, const struct config *config, struct service_plan *plan)
+{
+    struct err_info info;
+    if (service_make_folders(plan->account, &info) != OK) {
+        return fail(&info);
+    }
+    int code = service_check(config, plan, words->fix_acl);
+    if (code != CLI_OK) {
+        (void)fprintf(stderr, "holdfast: nothing was installed\n");
+        return code;
+    }
+    code = register_it(plan);
+    if (code == CLI_OK) {
+        say_installed(plan, config);
+    }
+    return code;
 }
 
 static int do_install(const struct service_words *words)
 {
     struct config config = {.tunnels = NULL};
+    struct service_needs needs;
     struct err_info info;
     char **paths = NULL;
     size_t path_count = 0;
+    memset(&needs, 0, sizeof needs);
     char *account = service_account(words->name, words->account);
     int code = account == NULL ? CLI_FAILED : make_absolute(words, &paths, &path_count);
-    if (code == CLI_OK && service_may_change(&info) != OK) {
+    struct service_plan plan = {.name = words->name,
+                                .account = account,
+                                .definitions = (const char *const *)paths,
+                                .definition_count = path_count};
+    if (code == CLI_OK && !words->print && service_may_change(&info) != OK) {
         code = fail(&info);
     }
     if (code == CLI_OK) {
         code = cli_load((const char *const *)paths, path_count, &config);
     }
-    if (code == CLI_OK && service_make_folders(account, &info) != OK) {
-        code = fail(&info);
+    if (code == CLI_OK && service_needs_find(&needs, &config, &plan) != OK) {
+        code = CLI_FAILED;
     }
     if (code == CLI_OK) {
-        code = service_check(&config, account, words->fix_acl);
-        if (code != CLI_OK) {
-            (void)fprintf(stderr, "holdfast: nothing was installed\n");
-        }
-    }
-    if (code == CLI_OK) {
-        code = register_it(words, account, paths, path_count);
-    }
-    if (code == CLI_OK) {
-        say_installed(words, &config, account, paths, path_count);
+        code = words->print ? print_it(&plan) : install_it(words, &config, &plan);
     }
     for (size_t i = 0; i < path_count; i++) {
         free(paths[i]);
     }
     free((void *)paths);
     free(account);
+    service_needs_deinit(&needs);
     config_deinit(&config);
     return code;
 }

@@ -5,8 +5,10 @@
 
 #include "cli/cli.h"
 #include "cli/common.h"
+#include "config/files.h"
 #include "config/ssh_config.h"
 #include "platform/platform.h"
+#include "service/manager.h"
 #include "session/host_key.h"
 #include "session/key_scan.h"
 #include "session/known_hosts_file.h"
@@ -19,6 +21,8 @@ struct trust {
     const char *known_hosts; /* of --known-hosts */
     bool yes;
     bool replace;
+    bool for_service;        /* --service */
+    const char *definitions; /* of -c; NULL: the service's folder */
     bool has_host;
     struct tunnel_spec tunnel;
     char *name;       /* in known_hosts */
@@ -57,6 +61,9 @@ static int take_flag(struct trust *trust)
     case 'F':
         trust->config_file = args_value(&trust->args);
         return trust->config_file == NULL ? cli_usage("-F needs a file") : -1;
+    case 'c':
+        trust->definitions = args_value(&trust->args);
+        return trust->definitions == NULL ? cli_usage("-c needs a file or a folder") : -1;
     case 'h': (void)fputs(help_text("trust"), stdout); return CLI_OK;
     default: return cli_unknown(&trust->args, "trust", NULL, 0);
     }
@@ -64,10 +71,10 @@ static int take_flag(struct trust *trust)
 
 static int take_long(struct trust *trust)
 {
-    static const char *const names[] = {"yes",       "replace",    "help",     "known-hosts",
+    static const char *const names[] = {"yes",       "replace",    "help",     "service",     "known-hosts",
                                         "log-level", "log-format", "log-file", "log-max-size"};
     const char *name = trust->args.text;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         if (strcmp(name, names[i]) == 0 && args_has_joined(&trust->args))
             return cli_usage("--%s takes no value", name);
     }
@@ -83,6 +90,8 @@ static int take_long(struct trust *trust)
         trust->yes = true;
     else if (strcmp(name, "replace") == 0)
         trust->replace = true;
+    else if (strcmp(name, "service") == 0)
+        trust->for_service = true;
     else
         return cli_unknown(&trust->args, "trust", names, sizeof names / sizeof names[0]);
     return -1;
@@ -114,7 +123,67 @@ static int take_all(struct trust *trust)
         if (code >= 0)
             return code;
     }
+    if (trust->definitions != NULL && !trust->for_service)
+        return cli_usage("trust takes -c with --service alone");
     return trust->has_host ? -1 : cli_usage("trust needs a host: holdfast trust [user@]host[:port]");
+}
+
+static void pin_in(struct trust *trust, const char *file)
+{
+    struct string_list *files = &trust->tunnel.host.known_hosts_files;
+    string_list_deinit(files);
+    (void)string_list_add(files, file);
+}
+
+/* True for the host of this tunnel, by its name in the definitions or by one of its addresses. */
+static bool is_host_of(const struct tunnel_spec *tunnel, const char *typed)
+{
+    bool is_it = strcmp(tunnel->host.name, typed) == 0;
+    for (size_t i = 0; i < tunnel->host.hostnames.count && !is_it; i++)
+        is_it = strcmp(tunnel->host.hostnames.items[i], typed) == 0;
+    return is_it;
+}
+
+/* What the service's definitions say of the host takes the place of what a person's files say; flags come first. */
+static int take_definition(struct trust *trust, const struct config *config)
+{
+    struct host_spec *host = &trust->tunnel.host;
+    for (size_t i = 0; i < config->tunnel_count; i++) {
+        const struct host_spec *found = &config->tunnels[i].host;
+        if (!is_host_of(&config->tunnels[i], trust->options.host))
+            continue;
+        uint16_t port = host->port != 22 ? host->port : found->port;
+        host_spec_deinit(host);
+        if (host_spec_copy(host, found) != OK)
+            return cli_usage("out of memory");
+        host->port = port;
+        break;
+    }
+    return -1;
+}
+
+/* Where the service looks for host keys. */
+static int prepare_for_service(struct trust *trust)
+{
+    struct config config = {.tunnels = NULL};
+    struct host_spec *host = &trust->tunnel.host;
+    char *folder = service_folder();
+    char *home = platform_ssh_dir();
+    char *usual = folder != NULL ? platform_path_resolve(folder, "known_hosts") : NULL;
+    const char *place = trust->definitions != NULL ? trust->definitions : folder;
+    int code = usual == NULL ? CLI_FAILED : -1;
+    if (code < 0 && (trust->definitions != NULL || file_kind(place, NULL) != FILE_MISSING))
+        code = cli_load(&place, 1, &config) == CLI_OK ? take_definition(trust, &config) : CLI_USAGE;
+    const char *named = host->known_hosts_files.count > 0 ? host->known_hosts_files.items[0] : "";
+    if (code < 0 && (named[0] == '\0' || (home != NULL && strncmp(named, home, strlen(home)) == 0))) {
+        (void)fprintf(stderr, "holdfast: no known_hosts_file in a definition of this host; let it have: %s\n", usual);
+        pin_in(trust, usual);
+    }
+    config_deinit(&config);
+    free(usual);
+    free(home);
+    free(folder);
+    return code;
 }
 
 /* The spec from flags and ssh_config, and the names to look up. */
@@ -122,15 +191,17 @@ static int prepare(struct trust *trust)
 {
     struct err_info info = {.code = OK};
     struct host_spec *host = &trust->tunnel.host;
-    enum err result = ssh_config_read_default(&trust->options, trust->config_file, &info);
+    const char *file = trust->config_file != NULL || !trust->for_service ? trust->config_file : "none";
+    enum err result = ssh_config_read_default(&trust->options, file, &info);
     if (result == OK)
         result = ssh_options_complete(&trust->options, &trust->tunnel, &info);
     if (result != OK)
         return cli_usage("%s", info.message);
-    if (trust->known_hosts != NULL) {
-        string_list_deinit(&host->known_hosts_files);
-        (void)string_list_add(&host->known_hosts_files, trust->known_hosts);
-    }
+    int code = trust->for_service ? prepare_for_service(trust) : -1;
+    if (code >= 0)
+        return code;
+    if (trust->known_hosts != NULL)
+        pin_in(trust, trust->known_hosts);
     if (host->known_hosts_files.count == 0 || strcmp(host->known_hosts_files.items[0], "none") == 0)
         return cli_usage("there is no known_hosts file to pin in; name one with --known-hosts FILE");
     trust->name = known_hosts_lookup_name(host->hostnames.items[0], host->port, host->host_key_alias);
@@ -231,6 +302,11 @@ static int pin(const struct trust *trust, const struct key_scan *scan, const str
     if (result != OK) {
         (void)fprintf(stderr, "holdfast: nothing was pinned: %s\n", info.message);
         return CLI_FAILED;
+    }
+    if (trust->for_service) { /* whose account is another; what is in there is no secret */
+        uv_fs_t request;
+        (void)uv_fs_chmod(NULL, &request, file, 0644, NULL);
+        uv_fs_req_cleanup(&request);
     }
     (void)printf("pinned %zu key%s of %s in %s\n", count, count == 1 ? "" : "s", trust->name, file);
     return CLI_OK;

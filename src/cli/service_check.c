@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/common.h"
+#include "config/files.h"
 #include "platform/platform.h"
 #include "session/host_key.h"
 #include "session/key_file.h"
@@ -60,6 +61,9 @@ static void check_key(struct check *check, const struct tunnel_spec *tunnel, con
 static void check_keys(struct check *check, const struct tunnel_spec *tunnel)
 {
     const struct host_spec *host = &tunnel->host;
+    if (host->identity_files_are_default && service_is_persons()) {
+        return; /* the person's own keys and agent are the service's too */
+    }
     if (host->identity_files_are_default || host->identity_files.count == 0) {
         problem(check, CLI_AUTH, tunnel->name,
                 "no identity_file: a service has neither the agent nor the ~/.ssh of a person; give the host an "
@@ -71,21 +75,47 @@ static void check_keys(struct check *check, const struct tunnel_spec *tunnel)
     }
 }
 
+/* A file that is not there is somebody else's complaint. */
+static void check_access(struct check *check, const char *what, const char *path, enum service_access access)
+{
+    struct err_info info = {.code = OK};
+    if (path != NULL && file_kind(path, &info) != FILE_MISSING &&
+        service_access_check(check->account, path, access, &info) != OK) {
+        problem(check, CLI_USAGE, what, info.message);
+    }
+}
+
+static void check_definitions(struct check *check, const struct service_plan *plan)
+{
+    for (size_t i = 0; i < plan->definition_count; i++) {
+        struct string_list files = {NULL, 0};
+        check_access(check, "definitions", plan->definitions[i], SERVICE_READS);
+        if (file_kind(plan->definitions[i], NULL) == FILE_FOLDER &&
+            file_list(plan->definitions[i], "*.yaml", &files, NULL) == OK) {
+            for (size_t j = 0; j < files.count; j++) {
+                check_access(check, "definitions", files.items[j], SERVICE_READS);
+            }
+        }
+        string_list_deinit(&files);
+    }
+}
+
 static void check_host_key(struct check *check, const struct tunnel_spec *tunnel)
 {
     const struct host_spec *host = &tunnel->host;
     char text[1200];
     const char *file = host->known_hosts_files.count > 0 ? host->known_hosts_files.items[0] : NULL;
-    if (file != NULL && is_at_home(file)) {
+    if (file != NULL && is_at_home(file) && !service_is_persons()) {
         problem(
             check, CLI_HOST_KEY, tunnel->name,
             "no known_hosts_file: the service's account has another ~/.ssh; give the host a known_hosts_file, and fill "
-            "it with 'holdfast trust --known-hosts FILE'");
+            "it with 'holdfast trust --service HOST'");
         return;
     }
     if (host->strict_host_key_checking == HOST_KEY_NO || host->strict_host_key_checking == HOST_KEY_ACCEPT_NEW) {
         return;
     }
+    check_access(check, tunnel->name, file, SERVICE_READS);
     for (size_t i = 0; i < host->hostnames.count; i++) {
         if (host_key_is_pinned(host, host->hostnames.items[i], host->port)) {
             return;
@@ -98,12 +128,16 @@ static void check_host_key(struct check *check, const struct tunnel_spec *tunnel
     problem(check, CLI_HOST_KEY, tunnel->name, text);
 }
 
-int service_check(const struct config *config, const char *account, bool fix)
+int service_check(const struct config *config, const struct service_plan *plan, bool fix)
 {
-    struct check check = {.account = account, .fix = fix, .code = CLI_OK};
+    struct check check = {.account = plan->account, .fix = fix, .code = CLI_OK};
+    check_definitions(&check, plan);
     for (size_t i = 0; i < config->tunnel_count; i++) {
         check_keys(&check, &config->tunnels[i]);
         check_host_key(&check, &config->tunnels[i]);
+    }
+    for (size_t i = 0; i < plan->writable_count; i++) {
+        check_access(&check, "definitions", plan->writable[i], SERVICE_WRITES);
     }
     return check.code;
 }

@@ -6,9 +6,10 @@
 #include <stdbool.h>
 
 #include "config/config.h"
+#include "service/manager.h"
 
 /* Prints every problem with its mend to standard error, one line each, and returns CLI_OK or the exit code of the
- * first. `account` is the one that the service will have; `fix` mends what the access lists of keys lack. Blocking. */
-int service_check(const struct config *config, const char *account, bool fix);
+ * first. `fix` mends what the access lists of keys lack. Blocking. */
+int service_check(const struct config *config, const struct service_plan *plan, bool fix);
 
 #endif

@@ -101,8 +101,20 @@ enum err platform_key_file_check(const char *path, struct err_info *info);
 /* The same for a service's account (`NT SERVICE\holdfast`, DOMAIN\name, LocalSystem), which need not be ours: OK when
  * it can read the file and nobody else can. ERR_REFUSED: it cannot; ERR_IO: others can, or the file is not there; each
  * with the command that mends it. ERR_USAGE: there is no such account. With `fix` the access list is made right first:
- * the account and the owner read, SYSTEM and Administrators do all. ERR_UNSUPPORTED on posix. Blocking. */
+ * the account and the owner read, SYSTEM and Administrators do all. posix: the service manager, as root, reads it for
+ * the account, so that we have to be able to read it, and nobody else but its owner; `fix` makes its mode 0600.
+ * Blocking. */
 enum err platform_key_file_check_for(const char *path, const char *account, bool fix, struct err_info *info);
+
+/* What a service manager calls its copy of the file `path` (an absolute path) when it reads it for a service that
+ * cannot (LoadCredential= of systemd): the path with '-' for each '/' and _XX for each byte but letters, digits and
+ * dots, so that two paths never have one name. Heap string; NULL when it would be longer than a file's name, or out of
+ * memory. Pure. */
+char *platform_credential_name(const char *path);
+/* Whether a service manager has handed us copies of files ($CREDENTIALS_DIRECTORY). Never on Windows. */
+bool platform_has_credentials(void);
+/* Where that copy of `path` is, as a heap string; NULL when there is none that we can read. */
+char *platform_credential(const char *path);
 
 /* Makes the file with all of `data`, or none: only its owner can read it (mode 0600; on Windows an access list of the
  * owner, SYSTEM and Administrators). Never over an existing file. Blocking. ERR_IO names the file. */

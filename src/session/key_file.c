@@ -232,10 +232,13 @@ enum err key_file_load(struct key_file *key, const char *path, struct err_info *
 {
     enum err result = OK;
     memset(key, 0, sizeof *key);
+    char *copy = NULL;
     char *buffer = malloc(FILE_CAP_BYTES);
     if (buffer == NULL)
         return err_set(info, ERR_MEMORY, "out of memory");
     ssize_t len = read_small(path, buffer);
+    if (len < 0 && (copy = platform_credential(path)) != NULL)
+        len = read_small(copy, buffer);
     if (len < 0) {
         key->path = strdup(path);
         key->missing = len == UV_ENOENT || len == UV_ENOTDIR;
@@ -245,17 +248,19 @@ enum err key_file_load(struct key_file *key, const char *path, struct err_info *
         if (result == OK)
             key->missing = false;
         else if (!key->missing)
-            (void)err_set(info, result, "%s cannot be read: %s", path, err_uv_text((int)len));
+            (void)err_set(info, result, "%s cannot be read: %s%s", path, err_uv_text((int)len),
+                          platform_has_credentials() ? "; 'holdfast service install' hands it to the service" : "");
         goto out;
     }
     result = key_file_parse(key, path, buffer, (size_t)len, info);
     if (result == OK && key->text != NULL)
-        result = platform_key_file_check(path, info);
+        result = platform_key_file_check(copy != NULL ? copy : path, info);
     if (result == OK && key->public_key == NULL)
         (void)load_public_half(key, buffer, NULL); /* the passphrase will tell otherwise */
 out:
     platform_wipe(buffer, FILE_CAP_BYTES);
     free(buffer);
+    free(copy);
     return result;
 }
 

@@ -23,8 +23,9 @@ struct key_file {
  * public_key. ERR_UNSUPPORTED names a kind that this version cannot use, ERR_IO means that it is no key at all; the
  * sentences begin with `path`. */
 enum err key_file_parse(struct key_file *key, const char *path, const char *text, size_t len, struct err_info *info);
-/* Reads `path`, and `path`.pub where the private file cannot tell the public half or is missing. A private key that
- * others can read is refused. Blocking. `key` is to be deinitialised in any case. */
+/* Reads `path`, or the copy of it that a service manager has made for us (platform_credential), and `path`.pub where
+ * the private file cannot tell the public half or is missing. A private key that others can read is refused. Blocking.
+ * `key` is to be deinitialised in any case. */
 enum err key_file_load(struct key_file *key, const char *path, struct err_info *info);
 /* Learns the public key of an encrypted PEM or PKCS#8 file. ERR_AUTH: a wrong passphrase. Blocking. */
 enum err key_file_unlock(struct key_file *key, const char *passphrase, struct err_info *info);

@@ -31,12 +31,21 @@ enum err platform_key_file_check(const char *path, struct err_info *info)
 
 enum err platform_key_file_check_for(const char *path, const char *account, bool fix, struct err_info *info)
 {
-    (void)fix;
-    return err_set(
-        info, ERR_UNSUPPORTED,
-        "%s: looking at a key for another account is not in this version on this system; run: chown %s %s && "
-        "chmod 600 %s",
-        path, account, path, path);
+    struct stat status;
+    (void)account;
+    if (stat(path, &status) != 0)
+        return err_set(info, ERR_IO, "%s: %s%s", path, strerror(errno),
+                       errno == ENOENT ? "; 'holdfast keygen' makes it" : "");
+    if (S_ISDIR(status.st_mode))
+        return err_set(info, ERR_IO, "%s is a directory, not a private key", path);
+    if ((status.st_mode & 077) != 0 && fix && chmod(path, 0600) == 0)
+        status.st_mode &= (mode_t)~077;
+    if ((status.st_mode & 077) != 0)
+        return err_set(info, ERR_IO, "private key %s has mode %04o, which lets others at it; run: chmod 600 %s", path,
+                       (unsigned)status.st_mode & 07777U, path);
+    if (access(path, R_OK) != 0)
+        return err_set(info, ERR_REFUSED, "%s: %s", path, strerror(errno));
+    return OK;
 }
 
 static int write_all(int fd, const char *data, size_t len)

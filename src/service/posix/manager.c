@@ -1,16 +1,33 @@
-/* systemd and launchd are told what to start by files of their own; packaging/ has them in a later version. */
+/* `holdfast service` on Linux and macOS: what both have in common. */
 #include "service/manager.h"
 
+#include <ctype.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <uv.h>
 
+#include "platform/platform.h"
+#include "service/posix/account.h"
+#include "service/posix/keepers.h"
 #include "service/service.h"
 
-static enum err refuse(struct err_info *info)
+enum { NAME_MAX_BYTES = 60 };
+
+#ifdef __APPLE__
+static const struct keeper *const keeper = &launchd_keeper;
+#else
+static const struct keeper *const keeper = &systemd_keeper;
+#endif
+
+static bool is_persons;
+
+char *keeper_program(void)
 {
-    return err_set(
-        info, ERR_UNSUPPORTED,
-        "service: not in this version on this system; let systemd (Type=notify) or launchd start 'holdfast run'");
+    char path[PATH_MAX];
+    size_t size = sizeof path;
+    return uv_exepath(path, &size) == 0 ? strdup(path) : NULL;
 }
 
 enum err service_host(const char *name, int (*body)(void *arg), void *arg, int *out_code, struct err_info *info)
@@ -19,20 +36,39 @@ enum err service_host(const char *name, int (*body)(void *arg), void *arg, int *
     (void)body;
     (void)arg;
     (void)out_code;
-    return refuse(info);
+    return err_set(info, ERR_UNSUPPORTED, "service run is for Windows; services of this system start 'holdfast run'");
+}
+
+enum err service_use_persons(struct err_info *info)
+{
+    (void)info;
+    is_persons = true;
+    return OK;
+}
+
+bool service_is_persons(void)
+{
+    return is_persons;
 }
 
 enum err service_name_check(const char *name, struct err_info *info)
 {
-    (void)name;
-    return refuse(info);
+    size_t len = strlen(name);
+    bool good = len > 0 && len <= NAME_MAX_BYTES && isalnum((unsigned char)name[0]);
+    for (size_t i = 0; i < len && good; i++)
+        good = isalnum((unsigned char)name[i]) || strchr("-_.", name[i]) != NULL;
+    return good ? OK
+                : err_set(info, ERR_USAGE,
+                          "'%s' cannot be a service's name: use letters, digits, '-', '_' and '.', at most %d", name,
+                          NAME_MAX_BYTES);
 }
 
 char *service_account(const char *name, const char *wanted)
 {
     (void)name;
-    (void)wanted;
-    return NULL;
+    if (is_persons)
+        return platform_user_name();
+    return strdup(wanted != NULL ? wanted : keeper->default_account);
 }
 
 bool service_account_needs_password(const char *account)
@@ -43,7 +79,7 @@ bool service_account_needs_password(const char *account)
 
 char *service_folder(void)
 {
-    return strdup("/etc/holdfast");
+    return is_persons ? platform_default_definitions() : strdup("/etc/holdfast");
 }
 
 char *service_state_dir(void)
@@ -53,51 +89,60 @@ char *service_state_dir(void)
 
 char *service_log_path(const char *name)
 {
-    (void)name;
-    return NULL;
+    return keeper->log_path(name, is_persons);
+}
+
+enum err service_text(const struct service_plan *plan, char **out, struct err_info *info)
+{
+    return keeper->text(plan, is_persons, out, info);
+}
+
+enum err service_access_check(const char *account, const char *path, enum service_access access, struct err_info *info)
+{
+    return is_persons ? OK : account_access_check(account, path, access, info);
 }
 
 enum err service_may_change(struct err_info *info)
 {
-    return refuse(info);
+    return keeper->may_change(is_persons, info);
 }
 
 enum err service_make_folders(const char *account, struct err_info *info)
 {
-    (void)account;
-    return refuse(info);
+    if (is_persons)
+        return OK;
+    (void)mkdir("/etc/holdfast", 0755);
+    return account_check(account, info);
 }
 
 enum err service_install(const struct service_plan *plan, void (*warn)(const char *text), struct err_info *info)
 {
-    (void)plan;
-    (void)warn;
-    return refuse(info);
+    char *program = keeper_program();
+    enum err result = program != NULL ? service_access_check(plan->account, program, SERVICE_RUNS, info) : OK;
+    free(program);
+    return result == OK ? keeper->install(plan, is_persons, warn, info) : result;
 }
 
 enum err service_uninstall(const char *name, struct err_info *info)
 {
-    (void)name;
-    return refuse(info);
+    return keeper->uninstall(name, is_persons, info);
 }
 
 enum err service_start(const char *name, struct err_info *info)
 {
-    (void)name;
-    return refuse(info);
+    enum err result = service_may_change(info);
+    return result == OK ? keeper->start(name, is_persons, info) : result;
 }
 
 enum err service_stop(const char *name, struct err_info *info)
 {
-    (void)name;
-    return refuse(info);
+    enum err result = service_may_change(info);
+    return result == OK ? keeper->stop(name, is_persons, info) : result;
 }
 
 enum err service_query(const char *name, struct service_facts *out, struct err_info *info)
 {
-    (void)name;
-    memset(out, 0, sizeof *out);
-    return refuse(info);
+    return keeper->query(name, is_persons, out, info);
 }
 
 void service_facts_deinit(struct service_facts *facts)

@@ -176,3 +176,32 @@ enum err service_make_folders(const char *account, struct err_info *info)
     free(folder);
     return result;
 }
+
+enum err service_use_persons(struct err_info *info)
+{
+    return err_set(
+        info, ERR_UNSUPPORTED,
+        "--user: Windows has no services of a person; 'holdfast service install --account .\\\\NAME' makes one "
+        "that runs as that person, with or without being logged on");
+}
+
+bool service_is_persons(void)
+{
+    return false;
+}
+
+enum err service_text(const struct service_plan *plan, char **out, struct err_info *info)
+{
+    (void)plan;
+    *out = NULL;
+    return err_set(info, ERR_UNSUPPORTED, "--print: a service of Windows is not a text; 'sc qc holdfast' shows one");
+}
+
+enum err service_access_check(const char *account, const char *path, enum service_access access, struct err_info *info)
+{
+    (void)account;
+    (void)path;
+    (void)access;
+    (void)info;
+    return OK;
+}

@@ -1,0 +1,69 @@
+#include "service/posix/plist.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/posix/text.h"
+
+static void add_string(struct text *text, const char *indent, const char *word)
+{
+    text_add(text, "%s<string>", indent);
+    for (; *word != 0; word++) {
+        switch (*word) {
+        case '&': text_add(text, "&amp;"); break;
+        case '<': text_add(text, "&lt;"); break;
+        case '>': text_add(text, "&gt;"); break;
+        default: text_add_char(text, *word);
+        }
+    }
+    text_add(text, "</string>\n");
+}
+
+static void add_key(struct text *text, const char *key, const char *value)
+{
+    text_add(text, "\t<key>%s</key>\n", key);
+    add_string(text, "\t", value);
+}
+
+enum err plist_text(const struct service_plan *plan, const char *program, const char *log, const char *errors,
+                    bool is_persons, char **out, struct err_info *info)
+{
+    struct text text = {.bytes = NULL};
+    bool is_bad = text_has_control(program) || text_has_control(log);
+    *out = NULL;
+    text_add(&text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                    "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" "
+                    "\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n" PLIST_MARK "\n"
+                    "<plist version=\"1.0\">\n<dict>\n");
+    add_key(&text, "Label", plan->name);
+    text_add(&text, "\t<key>ProgramArguments</key>\n\t<array>\n");
+    add_string(&text, "\t\t", program);
+    add_string(&text, "\t\t", "run");
+    for (size_t i = 0; i < plan->definition_count; i++) {
+        is_bad = is_bad || text_has_control(plan->definitions[i]);
+        add_string(&text, "\t\t", "-c");
+        add_string(&text, "\t\t", plan->definitions[i]);
+    }
+    if (!plan->has_log_file) {
+        add_string(&text, "\t\t", "-E");
+        add_string(&text, "\t\t", log);
+        add_string(&text, "\t\t", "--log-max-size");
+        add_string(&text, "\t\t", "10MiB");
+    }
+    text_add(&text, "\t</array>\n");
+    if (!is_persons)
+        add_key(&text, "UserName", plan->account);
+    text_add(&text, "\t<key>RunAtLoad</key>\n\t<true/>\n"
+                    "\t<key>KeepAlive</key>\n\t<dict>\n\t\t<key>SuccessfulExit</key>\n\t\t<false/>\n\t</dict>\n"
+                    "\t<key>ThrottleInterval</key>\n\t<integer>10</integer>\n"
+                    "\t<key>ExitTimeOut</key>\n\t<integer>20</integer>\n");
+    add_key(&text, "StandardErrorPath", errors);
+    text_add(&text, "</dict>\n</plist>\n");
+    if (is_bad || text.failed) {
+        free(text.bytes);
+        return is_bad ? err_set(info, ERR_USAGE, "a path with control characters cannot be given to launchd")
+                      : err_set(info, ERR_MEMORY, "out of memory");
+    }
+    *out = text.bytes;
+    return OK;
+}
