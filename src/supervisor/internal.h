@@ -45,8 +45,9 @@ struct supervisor {
     void *on_change_arg;
 };
 
-/* Makes the tunnel of one spec, with the lock of its name, and starts nothing. NULL: `info` says why. */
-struct kept *kept_new(struct supervisor *supervisor, const struct tunnel_spec *spec, struct err_info *info);
+/* Makes the tunnel of one spec, with the lock of its name, and starts nothing. *out is NULL on failure. */
+enum err kept_new(struct supervisor *supervisor, const struct tunnel_spec *spec, struct kept **out,
+                  struct err_info *info);
 /* A tunnel like the ones of kept_new for `kept`, to be its `next`. NULL when out of memory. */
 struct tunnel *kept_tunnel_new(struct kept *kept, const struct tunnel_spec *spec);
 /* It does not run. */

@@ -30,26 +30,23 @@ struct tunnel *kept_tunnel_new(struct kept *kept, const struct tunnel_spec *spec
     return tunnel_new(kept->supervisor->loop, spec, &events);
 }
 
-struct kept *kept_new(struct supervisor *supervisor, const struct tunnel_spec *spec, struct err_info *info)
+enum err kept_new(struct supervisor *supervisor, const struct tunnel_spec *spec, struct kept **out,
+                  struct err_info *info)
 {
     struct kept *kept = calloc(1, sizeof *kept);
-    if (kept == NULL) {
-        (void)err_set(info, ERR_MEMORY, "out of memory");
-        return NULL;
-    }
+    *out = NULL;
+    if (kept == NULL)
+        return err_set(info, ERR_MEMORY, "out of memory");
     kept->supervisor = supervisor;
     kept->is_wanted = true;
-    if (!spec->one_line && take_lock(supervisor, spec->name, &kept->lock, info) != OK) {
-        free(kept);
-        return NULL;
-    }
-    kept->tunnel = kept_tunnel_new(kept, spec);
-    if (kept->tunnel == NULL) {
-        (void)err_set(info, ERR_MEMORY, "out of memory");
+    enum err result = spec->one_line ? OK : take_lock(supervisor, spec->name, &kept->lock, info);
+    if (result == OK && (kept->tunnel = kept_tunnel_new(kept, spec)) == NULL)
+        result = err_set(info, ERR_MEMORY, "out of memory");
+    if (result == OK)
+        *out = kept;
+    else
         kept_free(kept);
-        return NULL;
-    }
-    return kept;
+    return result;
 }
 
 void kept_free(struct kept *kept)

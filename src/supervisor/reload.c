@@ -100,10 +100,8 @@ static enum err mark_one(struct supervisor *supervisor, const struct tunnel_spec
 {
     mark->kept = find_any(supervisor, spec->name);
     if (mark->kept == NULL) {
-        struct err_info why;
         mark->is_new = true;
-        mark->kept = kept_new(supervisor, spec, &why);
-        return mark->kept != NULL ? OK : err_set(info, why.code, "%s", why.message);
+        return kept_new(supervisor, spec, &mark->kept, info);
     }
     mark->diff = tunnel_spec_diff(kept_spec(mark->kept), spec);
     if (mark->diff == TUNNEL_DIFF_NONE && mark->kept->is_wanted)
@@ -231,6 +229,8 @@ enum err supervisor_reload(struct supervisor *supervisor, const struct tunnel_sp
                            struct supervisor_summary *summary, struct err_info *info)
 {
     struct supervisor_summary own;
+    struct mark *marks = NULL;
+    struct kept **list = NULL;
     char text[160];
     if (summary == NULL)
         summary = &own;
@@ -238,21 +238,26 @@ enum err supervisor_reload(struct supervisor *supervisor, const struct tunnel_sp
     enum err result = may_reload(supervisor, info);
     if (result != OK)
         return result;
-    struct mark *marks = calloc(count + 1, sizeof *marks);
-    struct kept **list = calloc(count + supervisor->count + 1, sizeof(struct kept *));
-    result = marks == NULL || list == NULL ? err_set(info, ERR_MEMORY, "out of memory")
-                                           : mark_all(supervisor, specs, count, marks, info);
-    if (result != OK) {
-        if (marks != NULL)
-            unmark_all(marks, count);
-        free((void *)list);
-    } else {
-        sweep(supervisor, marks, count, summary);
-        arrange(supervisor, marks, count, list);
-        keep(supervisor, marks, count, summary);
-        (void)uv_async_send(&supervisor->wake); /* removed ones that did not run */
-        log_info(NULL, "reloaded: %s", supervisor_summary_text(summary, text, sizeof text));
+    marks = calloc(count + 1, sizeof *marks);
+    list = calloc(count + supervisor->count + 1, sizeof(struct kept *));
+    if (marks == NULL || list == NULL) {
+        result = ERR_MEMORY;
+        (void)err_set(info, result, "out of memory");
+        goto out;
     }
+    result = mark_all(supervisor, specs, count, marks, info);
+    if (result != OK) {
+        unmark_all(marks, count);
+        goto out;
+    }
+    sweep(supervisor, marks, count, summary);
+    arrange(supervisor, marks, count, list);
+    list = NULL;
+    keep(supervisor, marks, count, summary);
+    (void)uv_async_send(&supervisor->wake); /* removed ones that did not run */
+    log_info(NULL, "reloaded: %s", supervisor_summary_text(summary, text, sizeof text));
+out:
+    free((void *)list);
     free(marks);
     return result;
 }

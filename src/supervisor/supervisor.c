@@ -233,12 +233,9 @@ enum err supervisor_new(uv_loop_t *loop, const struct tunnel_spec *specs, size_t
     supervisor->up_lines = options->up_lines;
     supervisor->grace_ms = options->grace_ms != 0 ? options->grace_ms : DEFAULT_GRACE_MS;
     for (size_t i = 0; i < count && result == OK; i++) {
-        struct err_info why;
-        kept[i] = kept_new(supervisor, &specs[i], &why);
-        if (kept[i] != NULL)
+        result = kept_new(supervisor, &specs[i], &kept[i], info);
+        if (result == OK)
             supervisor->count++;
-        else
-            result = err_set(info, why.code, "%s", why.message);
     }
     if (result == OK) {
         int status = uv_async_init(loop, &supervisor->wake, on_wake);

@@ -217,7 +217,7 @@ static enum err change_make(struct tunnel *tunnel, const struct tunnel_spec *wan
 {
     struct forward **leaving =
         realloc((void *)tunnel->leaving,
-                (tunnel->leaving_count + tunnel->forward_count + wanted->forward_count + 1) * sizeof *leaving);
+                (tunnel->leaving_count + tunnel->forward_count + wanted->forward_count + 1) * sizeof(struct forward *));
     if (leaving != NULL) {
         tunnel->leaving = leaving;
     }

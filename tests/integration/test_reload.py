@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 from harness.clients import connect, ends, exchange, pattern, read_exactly
@@ -216,6 +217,40 @@ def test_a_forward_that_failed_may_go(reloading, sshd, serve):
     holdfast.wait_log(r"t: degraded \(was binding\)")
     assert reloading.reload(tunnels_text({"h": sshd}, {"t": {"host": "h", "forwards": [good]}})) == "1 changed"
     holdfast.wait_log(r"t: up \(was degraded\)")
+    assert holdfast.stop() == 0
+
+
+def listeners_of(pids):
+    """How many sockets these processes listen on."""
+    listening = set()
+    for table in ("tcp", "tcp6"):
+        fields = [line.split() for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
+        listening |= {f"socket:[{field[9]}]" for field in fields if field[3] == "0A"}
+    return sum(os.readlink(link) in listening for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir())
+
+
+@pytest.mark.skipif(not HAS_SIGNALS, reason="the order of two reloads is made with signals")
+def test_what_is_cancelled_before_the_peer_has_answered(reloading, sshd, serve):
+    """The peer is slow: a forward it was asked for is wanted no more when its answer comes. Nothing is left there."""
+    target = serve(echo).address
+    kept = forward("local", free_port(), target)
+    asked = [forward("remote", port, target) for port in (0, 0, free_port())]
+    texts = [tunnels_text({"h": sshd}, {"t": {"host": "h", "forwards": forwards}}) for forwards in ([kept], [kept, *asked])]
+    holdfast = reloading.holdfast.run(texts[0])
+    holdfast.wait_up()
+    assert listeners_of(sshd.session_pids()) == 0
+    for _ in range(2):
+        sshd.sigstop()
+        assert reloading.reload(texts[1]) == "1 changed"
+        assert reloading.reload(texts[1]) == "nothing changed"  # so that the loop has turned, and the peer was asked
+        assert reloading.reload(texts[0]) == "1 changed"
+        sshd.sigcont()
+        assert exchange(int(kept["local"].rsplit(":")[1]), b"x") == b"x"
+        wait_until(lambda: listeners_of(sshd.session_pids()) == 0, 10, "the peer listens on nothing of ours")
+    mark = holdfast.err.mark()
+    assert reloading.reload(texts[1]) == "1 changed"
+    holdfast.err.wait_for("added and up: -R ", 10, 3, mark)
+    assert listeners_of(sshd.session_pids()) >= 3
     assert holdfast.stop() == 0
 
 
