@@ -103,10 +103,12 @@ static void keep_gateway_ports(struct loader *loader, const struct key_path *pat
 }
 
 static const struct key_rule forward_rules[] = {
-    {"local", keep_local},  {"remote", keep_remote},  {"to", keep_to},
-    {"hold", keep_hold},    {"dynamic", NULL},        {"gateway_ports", keep_gateway_ports},
-    {"direct", NULL},       {"remote_dynamic", NULL}, {"probe", NULL},
-    {"max_channels", NULL}, {"command", NULL},        {"reclaim", NULL},
+    {"local", keep_local}, {"remote", keep_remote},
+    {"to", keep_to},       {"hold", keep_hold},
+    {"dynamic", NULL},     {"gateway_ports", keep_gateway_ports},
+    {"direct", NULL},      {"remote_dynamic", NULL},
+    {"probe", NULL},       {"max_channels", loader_read_later},
+    {"command", NULL},     {"reclaim", NULL},
 };
 
 /* A socket's path on our own side is relative to the file. */
@@ -217,6 +219,7 @@ static void read_forward(struct loader *loader, const struct key_path *path, con
         loader_error(loader, loader_place(loader, value), path, "'to' is missing; write 'to: HOST:PORT'");
     }
     read_local_extras(loader, path, &nodes, &spec, &note);
+    loader_read_forward_keys(loader, path, value, &spec);
     if (spec.listen.kind != ENDPOINT_NONE) {
         add_forward(loader, tunnel, &spec, &note);
     }
@@ -301,7 +304,7 @@ static const struct key_rule tunnel_rules[] = {
     {"reclaim", NULL},
     {"on_up", NULL},
     {"on_down", NULL},
-    {"max_channels", NULL},
+    {"max_channels", loader_only_in_forward},
 };
 
 static void check_said_twice(struct loader *loader, const struct key_path *path, const struct tunnel_entry *tunnel)
@@ -386,8 +389,9 @@ static void read_named(struct loader *loader, const struct key_path *path, const
 static void read_defaults(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
                           void *target)
 {
-    static const struct key_rule rules[] = {{"proxy_jump", NULL}, {"probe", NULL},   {"reclaim", NULL},
-                                            {"on_up", NULL},      {"on_down", NULL}, {"max_channels", NULL}};
+    static const struct key_rule rules[] = {{"proxy_jump", NULL}, {"probe", NULL},
+                                            {"reclaim", NULL},    {"on_up", NULL},
+                                            {"on_down", NULL},    {"max_channels", loader_only_in_forward}};
     (void)target;
     if (schema_is_map(loader, path, value, "leave the key out")) {
         schema_read_map(loader, path, value, rules, COUNT(rules), NULL, &loader->defaults[loader->file], false);

@@ -91,6 +91,17 @@ void loader_read_target(struct loader *loader, const struct key_path *path, cons
 /* Reads `log:`, which one file of all may have; errors are noted. */
 void loader_read_log(struct loader *loader, const struct key_path *path, const struct yaml_node *value, void *target);
 
+/* Reads the keys of a forward, whose type is known, that are not about its two ends; errors are noted. */
+void loader_read_forward_keys(struct loader *loader, const struct key_path *path, const struct yaml_node *map,
+                              struct forward_spec *spec);
+
+/* For rules: the key is known and read elsewhere; it has its place under a forward, or under a tunnel. */
+void loader_read_later(struct loader *loader, const struct key_path *path, const struct yaml_node *value, void *target);
+void loader_only_in_forward(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
+                            void *target);
+void loader_only_in_tunnel(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
+                           void *target);
+
 /* Complains of forwards of the joined tunnels that would listen on the same address, here or at the same peer. */
 void loader_check_listeners(struct loader *loader);
 

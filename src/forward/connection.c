@@ -32,6 +32,7 @@ static void connection_free(struct connection *connection)
     struct forward *forward = connection->forward;
     list_remove(&connection->link);
     forward->counts.channels--;
+    forward_has_room(forward);
     descriptors_give();
     free(connection);
     if (forward->events.on_connection_end != NULL && !forward->stopping) {
@@ -217,7 +218,7 @@ static void on_unwanted_closed(uv_handle_t *handle)
 
 void connection_accept(struct forward *forward, uv_stream_t *socket)
 {
-    struct connection *connection = connection_new(forward, CONNECTION_HELD);
+    struct connection *connection = forward_refuses(forward, NULL) ? NULL : connection_new(forward, CONNECTION_HELD);
     if (connection == NULL) {
         uv_close((uv_handle_t *)socket, on_unwanted_closed);
         return;
@@ -348,6 +349,10 @@ static void dial_path(struct connection *connection, const char *path)
 void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer)
 {
     const struct endpoint *to = &forward->spec->to;
+    if (forward_refuses(forward, offer->originator_host)) {
+        channel_reject(channel, ERR_BUSY, "too many connections (max_channels)");
+        return;
+    }
     struct connection *connection = descriptors_take() ? connection_new(forward, CONNECTION_DIALING) : NULL;
     if (connection == NULL) {
         log_warning(forward->log_name, "-R: connection from %s:%u refused: this process is at its descriptor limit",

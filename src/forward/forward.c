@@ -40,6 +40,36 @@ void forward_set_state(struct forward *forward, enum forward_state state, const 
     }
 }
 
+bool forward_refuses(struct forward *forward, const char *originator)
+{
+    char text[600];
+    unsigned max = forward->spec->max_channels;
+    if (max == 0 || forward->counts.channels < max) {
+        return false;
+    }
+    if (forward->refused++ == 0) {
+        log_warning(forward->log_name,
+                    "%s: %u connections are open, as many as max_channels permits; another one%s%s is refused, and "
+                    "further ones until some end",
+                    forward_spec_text(forward->spec, forward->bound_port, text, sizeof text), max,
+                    originator != NULL ? " from " : "", originator != NULL ? originator : "");
+    }
+    return true;
+}
+
+/* Not with the first that ends: at the limit one comes for each that goes. */
+void forward_has_room(struct forward *forward)
+{
+    char text[600];
+    if (forward->refused == 0 || forward->counts.channels > (uint64_t)forward->spec->max_channels * 3 / 4) {
+        return;
+    }
+    log_info(forward->log_name, "%s: takes connections again; %llu were refused",
+             forward_spec_text(forward->spec, forward->bound_port, text, sizeof text),
+             (unsigned long long)forward->refused);
+    forward->refused = 0;
+}
+
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct forward *forward = handle->data;

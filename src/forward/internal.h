@@ -41,6 +41,7 @@ struct forward {
     uint16_t bound_port, last_port;
     struct list connections;
     struct forward_counts counts; /* bytes of ended connections */
+    uint64_t refused;             /* connections beyond max_channels since it was full; 0: it has room */
     /* local */
     struct listener *listeners[LISTENERS_MAX];
     size_t listener_count, listeners_open;
@@ -85,6 +86,10 @@ struct connection {
 
 /* ---- forward.c ---- */
 void forward_set_state(struct forward *forward, enum forward_state state, const struct err_info *why);
+/* Whether as many connections are open as may be; then one more is refused, which is logged for the first. */
+bool forward_refuses(struct forward *forward, const char *originator);
+/* A connection has ended: there may be room again. */
+void forward_has_room(struct forward *forward);
 /* on_stopped when nothing is left. */
 void forward_check_stopped(struct forward *forward);
 

@@ -10,6 +10,7 @@ void forward_spec_init(struct forward_spec *spec)
 {
     memset(spec, 0, sizeof *spec);
     spec->hold_ms = 10000;
+    spec->probe_interval_ms = 30000;
 }
 
 enum err forward_spec_copy(struct forward_spec *to, const struct forward_spec *from)
@@ -34,7 +35,8 @@ bool forward_spec_equal(const struct forward_spec *a, const struct forward_spec 
 {
     return a->type == b->type && endpoint_equal(&a->listen, &b->listen) && endpoint_equal(&a->to, &b->to) &&
            a->gateway_ports == b->gateway_ports && a->stream_local_bind_unlink == b->stream_local_bind_unlink &&
-           a->hold_ms == b->hold_ms;
+           a->hold_ms == b->hold_ms && a->max_channels == b->max_channels && a->probe == b->probe &&
+           a->probe_interval_ms == b->probe_interval_ms;
 }
 
 static bool same_words(char *const *a, char *const *b)

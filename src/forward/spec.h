@@ -37,6 +37,13 @@ enum forward_type {
     FORWARD_DIRECT          /* relay without SSH (not in this version) */
 };
 
+/* How it is found out that a forward carries. */
+enum probe_kind {
+    PROBE_OFF = 0,
+    PROBE_TCP, /* the target is connected to, from where this is done for clients too */
+    PROBE_LOOP /* -R: the peer connects to its own listener, which leads back to us */
+};
+
 struct forward_spec {
     enum forward_type type;
     struct endpoint listen;
@@ -44,6 +51,9 @@ struct forward_spec {
     bool gateway_ports;            /* a -L listener without bind address listens on all addresses */
     bool stream_local_bind_unlink; /* remove an existing socket file before listening */
     uint64_t hold_ms;              /* how long a new -L connection waits for the session; 10000 */
+    unsigned max_channels;         /* connections at once; 0: no limit */
+    enum probe_kind probe;
+    uint64_t probe_interval_ms; /* 30000 */
 };
 
 void forward_spec_init(struct forward_spec *spec);

@@ -73,6 +73,14 @@ BAD = {
     # later versions
     "proxy_jump": (host("proxy_jump: x"), "3:5: hosts.h.proxy_jump: not in this version"),
     "probe": (tunnel("probe: tcp"), "3:5: tunnels.t.probe: not in this version"),
+    "max_channels of none": (
+        forward("local: 8080", "to: a:80", "max_channels: 0"),
+        f"7:23: {TO}.max_channels: '0' is not a number from 1 to 100000; leave the key out for no limit"),
+    "max_channels beyond all": (
+        forward("local: 8080", "to: a:80", "max_channels: 99999999999"),
+        f"7:23: {TO}.max_channels: '99999999999' is not a number from 1 to 100000; leave the key out for no limit"),
+    "max_channels of a tunnel": (
+        tunnel("max_channels: 5"), "3:19: tunnels.t.max_channels: this is about one forward; it goes beside its 'to'"),
     "on_up": (tunnel("on_up: x"), "3:5: tunnels.t.on_up: not in this version"),
     "watch_definitions": ("watch_definitions: maybe\n" + TUNNEL, "1:20: watch_definitions: 'maybe' is not yes or no"),
     "dynamic": (forward("dynamic: 1080"), f"5:9: {TO}.dynamic: not in this version"),

@@ -48,7 +48,10 @@ static char *words_b[] = {"find", NULL};
     X(struct endpoint, to, ENDPOINT_A, ENDPOINT_B)                                                                     \
     X(bool, gateway_ports, false, true)                                                                                \
     X(bool, stream_local_bind_unlink, false, true)                                                                     \
-    X(uint64_t, hold_ms, 10000, 0)
+    X(uint64_t, hold_ms, 10000, 0)                                                                                     \
+    X(unsigned, max_channels, 0, 1)                                                                                    \
+    X(enum probe_kind, probe, PROBE_OFF, PROBE_TCP)                                                                    \
+    X(uint64_t, probe_interval_ms, 30000, 1)
 
 #define HOST_FIELDS(X)                                                                                                 \
     X(char *, name, "macbook", "pc")                                                                                   \
