@@ -302,8 +302,9 @@ static const struct key_rule tunnel_rules[] = {
     {"proxy_jump", NULL},
     {"probe", NULL},
     {"reclaim", NULL},
-    {"on_up", NULL},
-    {"on_down", NULL},
+    {"on_up", loader_read_on_up},
+    {"on_down", loader_read_on_down},
+    {"hook_timeout", loader_read_hook_timeout},
     {"max_channels", loader_only_in_forward},
 };
 
@@ -389,9 +390,13 @@ static void read_named(struct loader *loader, const struct key_path *path, const
 static void read_defaults(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
                           void *target)
 {
-    static const struct key_rule rules[] = {{"proxy_jump", NULL}, {"probe", NULL},
-                                            {"reclaim", NULL},    {"on_up", NULL},
-                                            {"on_down", NULL},    {"max_channels", loader_only_in_forward}};
+    static const struct key_rule rules[] = {{"proxy_jump", NULL},
+                                            {"probe", NULL},
+                                            {"reclaim", NULL},
+                                            {"on_up", loader_only_in_tunnel},
+                                            {"on_down", loader_only_in_tunnel},
+                                            {"hook_timeout", loader_only_in_tunnel},
+                                            {"max_channels", loader_only_in_forward}};
     (void)target;
     if (schema_is_map(loader, path, value, "leave the key out")) {
         schema_read_map(loader, path, value, rules, COUNT(rules), NULL, &loader->defaults[loader->file], false);

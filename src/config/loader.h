@@ -95,6 +95,13 @@ void loader_read_log(struct loader *loader, const struct key_path *path, const s
 void loader_read_forward_keys(struct loader *loader, const struct key_path *path, const struct yaml_node *map,
                               struct forward_spec *spec);
 
+/* For rules of a tunnel, whose target is a struct tunnel_entry. */
+void loader_read_on_up(struct loader *loader, const struct key_path *path, const struct yaml_node *value, void *target);
+void loader_read_on_down(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
+                         void *target);
+void loader_read_hook_timeout(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
+                              void *target);
+
 /* For rules: the key is known and read elsewhere; it has its place under a forward, or under a tunnel. */
 void loader_read_later(struct loader *loader, const struct key_path *path, const struct yaml_node *value, void *target);
 void loader_only_in_forward(struct loader *loader, const struct key_path *path, const struct yaml_node *value,

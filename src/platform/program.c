@@ -1,5 +1,6 @@
 #include "platform/program.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,7 @@ struct program {
     uv_timer_t deadline;
     struct capture output, errors;
     size_t handles; /* not yet closed */
+    uint64_t drain_ms;
     bool process_open, running, exited, closing;
     program_done on_done;
     void *arg;
@@ -87,15 +89,27 @@ static void check_done(struct program *program)
     if (!program->exited) {
         return;
     }
-    if (program->result.code != OK || (has_line(&program->output) && (program->errors.ended || !failed))) {
+    if (program->drain_ms != 0 && program->result.code == OK) {
+        if (program->output.ended && program->errors.ended) {
+            close_all(program);
+        }
+    } else if (program->result.code != OK || (has_line(&program->output) && (program->errors.ended || !failed))) {
         close_all(program);
     }
+}
+
+static void on_drained(uv_timer_t *timer)
+{
+    close_all(timer->data);
 }
 
 static void on_process_exit(uv_process_t *process, int64_t status, int number)
 {
     struct program *program = process->data;
     program->exited = true;
+    if (program->drain_ms != 0 && !program->closing) {
+        (void)uv_timer_start(&program->deadline, on_drained, program->drain_ms, 0);
+    }
     program->result.exit_status = status;
     program->result.signal = number;
     check_done(program);
@@ -180,6 +194,67 @@ static bool capture_init(struct program *program, uv_loop_t *loop, struct captur
     return capture->kept != NULL;
 }
 
+static void environment_free(char **environment)
+{
+    for (size_t i = 0; environment != NULL && environment[i] != NULL; i++) {
+        free(environment[i]);
+    }
+    free(environment);
+}
+
+/* Whether one of `more` has this variable. */
+static bool is_replaced(const char *const *more, const char *name)
+{
+    size_t len = strlen(name);
+    for (; *more != NULL; more++) {
+        if (strncmp(*more, name, len) == 0 && (*more)[len] == '=') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static char *variable(const char *name, const char *value)
+{
+    size_t size = strlen(name) + strlen(value) + 2;
+    char *text = malloc(size);
+    if (text != NULL) {
+        (void)snprintf(text, size, "%s=%s", name, value);
+    }
+    return text;
+}
+
+/* This process's environment with `more`. NULL when out of memory. */
+static char **environment_with(const char *const *more)
+{
+    uv_env_item_t *ours = NULL;
+    int count = 0;
+    size_t more_count = 0;
+    size_t used = 0;
+    if (uv_os_environ(&ours, &count) != 0) {
+        return NULL;
+    }
+    while (more[more_count] != NULL) {
+        more_count++;
+    }
+    char **all = calloc((size_t)count + more_count + 1, sizeof *all);
+    bool complete = all != NULL;
+    for (int i = 0; complete && i < count; i++) {
+        if (!is_replaced(more, ours[i].name)) {
+            complete = (all[used++] = variable(ours[i].name, ours[i].value)) != NULL;
+        }
+    }
+    for (size_t i = 0; complete && i < more_count; i++) {
+        complete = (all[used++] = strdup(more[i])) != NULL;
+    }
+    uv_os_free_environ(ours, count);
+    if (!complete) {
+        environment_free(all);
+        return NULL;
+    }
+    return all;
+}
+
 static int spawn(struct program *program, uv_loop_t *loop, const struct program_options *options)
 {
     uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE},
@@ -193,7 +268,12 @@ static int spawn(struct program *program, uv_loop_t *loop, const struct program_
     streams[2].data.stream = (uv_stream_t *)&program->errors.pipe;
     memcpy(&how.args, &options->words, sizeof how.args); /* without const: libuv does not write to them */
     how.flags = platform_program_flags() | (options->verbatim ? UV_PROCESS_WINDOWS_VERBATIM_ARGUMENTS : 0U);
-    return uv_spawn(loop, &program->process, &how);
+    if (options->environment != NULL && (how.env = environment_with(options->environment)) == NULL) {
+        return UV_ENOMEM;
+    }
+    int status = uv_spawn(loop, &program->process, &how);
+    environment_free(how.env);
+    return status;
 }
 
 struct program *program_start(uv_loop_t *loop, const struct program_options *options, program_done on_done, void *arg)
@@ -204,6 +284,7 @@ struct program *program_start(uv_loop_t *loop, const struct program_options *opt
     }
     program->on_done = on_done;
     program->arg = arg;
+    program->drain_ms = options->drain_ms;
     (void)uv_timer_init(loop, &program->deadline);
     program->process.data = program->deadline.data = program; /* uv_spawn keeps it */
     program->handles = 3;                                     /* the timer and two pipes */

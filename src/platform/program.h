@@ -14,8 +14,12 @@ struct program_options {
     /* The program and its arguments, ended by NULL. A program without a separator in its name is looked for in PATH.
      * Copied by the system; they need not outlive program_start. */
     const char *const *words;
-    const char *file;    /* the program's path where words[0] is only what it is called; NULL: words[0] */
-    bool verbatim;       /* Windows: the words are joined by blanks as they are, without quotes of ours */
+    const char *file; /* the program's path where words[0] is only what it is called; NULL: words[0] */
+    bool verbatim;    /* Windows: the words are joined by blanks as they are, without quotes of ours */
+    const char *const
+        *environment;  /* "NAME=value" beside or instead of ours, ended by NULL; NULL: ours alone. Copied */
+    uint64_t drain_ms; /* 0: it is over once it has ended and a line came. Else: once all it printed was read, or after
+                        * so long where another program that it left behind holds its pipes open */
     uint64_t timeout_ms; /* after which it is killed, with those that it started where the system can; not 0 */
 };
 

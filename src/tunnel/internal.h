@@ -27,6 +27,7 @@ struct tunnel {
     uv_timer_t retry_timer, forward_timer, stop_timer;
     struct file_watch trust_watch; /* while failed for a host key: the known_hosts files may be mended */
     size_t handles;
+    struct hooks *hooks;  /* NULL before tunnel_start, and where the tunnel has had none */
     uint64_t up_since_ms; /* 0: not up in this session */
     uint64_t since_unix_ms, last_error_unix_ms;
     uint64_t attempts, sessions_up;
@@ -37,6 +38,8 @@ struct tunnel {
     struct err_info fault; /* why the session is being ended by us; code OK: it is not */
 };
 
+/* The state has changed from `old`: runs on_up or on_down, if it has come up or is up no more. */
+void tunnel_run_hooks(struct tunnel *tunnel, enum tunnel_state old, const char *reason);
 /* From 0 to below 1, evenly. */
 double tunnel_chance(void);
 /* Whether one forward that cannot be bound ends the session, so that it need not be tried again by itself. */

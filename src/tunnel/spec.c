@@ -11,6 +11,7 @@ void tunnel_spec_init(struct tunnel_spec *spec)
     host_spec_init(&spec->host);
     spec->backoff_first_ms = 500;
     spec->backoff_max_ms = 60000;
+    spec->hook_timeout_ms = 30000;
 }
 
 enum err tunnel_spec_copy(struct tunnel_spec *to, const struct tunnel_spec *from)
@@ -20,8 +21,13 @@ enum err tunnel_spec_copy(struct tunnel_spec *to, const struct tunnel_spec *from
     to->where = NULL;
     to->forwards = NULL;
     to->forward_count = 0;
+    memset(&to->on_up, 0, sizeof to->on_up);
+    memset(&to->on_down, 0, sizeof to->on_down);
     if (host_spec_copy(&to->host, &from->host) != OK) {
         return ERR_MEMORY;
+    }
+    if (string_list_copy(&to->on_up, &from->on_up) != OK || string_list_copy(&to->on_down, &from->on_down) != OK) {
+        goto out;
     }
     if ((from->name != NULL && (to->name = strdup(from->name)) == NULL) ||
         (from->where != NULL && (to->where = strdup(from->where)) == NULL)) {
@@ -46,6 +52,8 @@ void tunnel_spec_deinit(struct tunnel_spec *spec)
     free(spec->forwards);
     free(spec->name);
     free(spec->where);
+    string_list_deinit(&spec->on_up);
+    string_list_deinit(&spec->on_down);
     host_spec_deinit(&spec->host);
     memset(spec, 0, sizeof *spec);
 }
@@ -124,7 +132,9 @@ unsigned tunnel_spec_diff(const struct tunnel_spec *old, const struct tunnel_spe
         diff |= TUNNEL_DIFF_SESSION;
     }
     if (old->backoff_first_ms != wanted->backoff_first_ms || old->backoff_max_ms != wanted->backoff_max_ms ||
-        old->exit_on_forward_failure != wanted->exit_on_forward_failure) {
+        old->exit_on_forward_failure != wanted->exit_on_forward_failure ||
+        old->hook_timeout_ms != wanted->hook_timeout_ms || !string_list_equal(&old->on_up, &wanted->on_up) ||
+        !string_list_equal(&old->on_down, &wanted->on_down)) {
         diff |= TUNNEL_DIFF_VALUES;
     }
     if (!same_forwards(old, wanted)) {

@@ -10,12 +10,14 @@ struct tunnel_spec {
     struct host_spec host;
     struct forward_spec *forwards; /* never empty for `run`; may be empty in the one-line form (-N alone) */
     size_t forward_count;
-    uint64_t backoff_first_ms;    /* 500 */
-    uint64_t backoff_max_ms;      /* 60000 */
-    bool exit_on_forward_failure; /* -o ExitOnForwardFailure=yes */
-    bool once;                    /* --once: never reconnect */
-    bool one_line;                /* from flags: a first attempt that can never succeed ends it; prompts allowed */
-    char *where;                  /* "FILE:LINE:COL" of the definition, or "command line" */
+    uint64_t backoff_first_ms;         /* 500 */
+    uint64_t backoff_max_ms;           /* 60000 */
+    struct string_list on_up, on_down; /* programs with their arguments; empty: none */
+    uint64_t hook_timeout_ms;          /* how long these may run; 30000 */
+    bool exit_on_forward_failure;      /* -o ExitOnForwardFailure=yes */
+    bool once;                         /* --once: never reconnect */
+    bool one_line;                     /* from flags: a first attempt that can never succeed ends it; prompts allowed */
+    char *where;                       /* "FILE:LINE:COL" of the definition, or "command line" */
 };
 
 void tunnel_spec_init(struct tunnel_spec *spec);
@@ -24,7 +26,7 @@ void tunnel_spec_deinit(struct tunnel_spec *spec);
 /* What has to be done to a tunnel that is kept as `old` says, so that it is as `wanted` says. */
 enum tunnel_diff {
     TUNNEL_DIFF_NONE = 0,
-    TUNNEL_DIFF_VALUES = 1,   /* of those that a running tunnel takes over: backoff, exit_on_forward_failure */
+    TUNNEL_DIFF_VALUES = 1,   /* of those that a running tunnel takes over: backoff, exit_on_forward_failure, hooks */
     TUNNEL_DIFF_FORWARDS = 2, /* forwards are to be added or cancelled; the session is as it was */
     TUNNEL_DIFF_SESSION = 4   /* the session is another one */
 };

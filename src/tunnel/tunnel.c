@@ -7,6 +7,7 @@
 #include "base/backoff.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "tunnel/hooks.h"
 #include "tunnel/internal.h"
 #include "tunnel/slots.h"
 #include "tunnel/state.h"
@@ -43,6 +44,7 @@ static void apply(struct tunnel *tunnel, enum tunnel_event event, const char *de
     if (tunnel->events.on_state != NULL) {
         tunnel->events.on_state(tunnel->events.arg, tunnel, state, why);
     }
+    tunnel_run_hooks(tunnel, old, why != NULL ? why->message : "");
 }
 
 static void set_last_error(struct tunnel *tunnel, const struct err_info *why)
@@ -254,8 +256,11 @@ void tunnel_check_stopped(struct tunnel *tunnel)
         tunnel->stopped_told) {
         return;
     }
-    tunnel->stopped_told = true;
     apply(tunnel, TUNNEL_EVENT_STOPPED, NULL, NULL);
+    if (!hooks_are_idle(tunnel->hooks)) {
+        return; /* the last of them calls again */
+    }
+    tunnel->stopped_told = true;
     tunnel->events.on_stopped(tunnel->events.arg, tunnel);
 }
 
@@ -296,6 +301,9 @@ void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms)
     if (tunnel->ended) {
         if (grace_ms == 0 && tunnel->session != NULL) {
             session_stop(tunnel->session, 0);
+        }
+        if (grace_ms == 0 && tunnel->hooks != NULL) {
+            hooks_kill(tunnel->hooks);
         }
         return;
     }
@@ -408,6 +416,7 @@ void tunnel_free(struct tunnel *tunnel)
         return;
     }
     slots_free(tunnel);
+    hooks_free(tunnel->hooks);
     tunnel_spec_deinit(&tunnel->spec);
     free(tunnel);
 }

@@ -81,7 +81,12 @@ BAD = {
         f"7:23: {TO}.max_channels: '99999999999' is not a number from 1 to 100000; leave the key out for no limit"),
     "max_channels of a tunnel": (
         tunnel("max_channels: 5"), "3:19: tunnels.t.max_channels: this is about one forward; it goes beside its 'to'"),
-    "on_up": (tunnel("on_up: x"), "3:5: tunnels.t.on_up: not in this version"),
+    "on_up as a shell's line": (
+        tunnel("on_up: notify up"), "3:12: tunnels.t.on_up: 'notify up' has blanks; write the program and its arguments as a "
+        "list, since no shell parts them"),
+    "on_down of nothing": (tunnel("on_down: []"), "3:14: tunnels.t.on_down: the list is empty; write [PROGRAM, ARGUMENT...]"),
+    "on_up of all": (defaults("on_up: x"), "2:10: defaults.on_up: this is about one tunnel; it goes under tunnels:"),
+    "hook_timeout of none": (tunnel("hook_timeout: 0s"), "3:19: tunnels.t.hook_timeout: 0s is not in 1s-10m"),
     "watch_definitions": ("watch_definitions: maybe\n" + TUNNEL, "1:20: watch_definitions: 'maybe' is not yes or no"),
     "dynamic": (forward("dynamic: 1080"), f"5:9: {TO}.dynamic: not in this version"),
     "direct": (forward("direct: 1080", "to: a:1"), f"5:9: {TO}.direct: not in this version"),

@@ -91,6 +91,9 @@ static char *words_b[] = {"find", NULL};
     X(size_t, forward_count, 2, 1, TUNNEL_DIFF_FORWARDS)                                                               \
     X(uint64_t, backoff_first_ms, 500, 1, TUNNEL_DIFF_VALUES)                                                          \
     X(uint64_t, backoff_max_ms, 60000, 1, TUNNEL_DIFF_VALUES)                                                          \
+    X(struct string_list, on_up, LIST_A, LIST_B, TUNNEL_DIFF_VALUES)                                                   \
+    X(struct string_list, on_down, LIST_A, LIST_B, TUNNEL_DIFF_VALUES)                                                 \
+    X(uint64_t, hook_timeout_ms, 30000, 1, TUNNEL_DIFF_VALUES)                                                         \
     X(bool, exit_on_forward_failure, false, true, TUNNEL_DIFF_VALUES)                                                  \
     X(bool, once, false, true, TUNNEL_DIFF_SESSION)                                                                    \
     X(bool, one_line, false, true, TUNNEL_DIFF_SESSION)                                                                \
@@ -185,6 +188,9 @@ static void copies_are_equal(void **state)
     spec.backoff_first_ms = 1;
     spec.backoff_max_ms = 2;
     spec.exit_on_forward_failure = true;
+    spec.on_up = (struct string_list)LIST_A;
+    spec.on_down = (struct string_list)LIST_B;
+    spec.hook_timeout_ms = 3;
     assert_int_equal(tunnel_spec_copy(&copy, &spec), OK);
     assert_int_equal(tunnel_spec_diff(&spec, &copy), TUNNEL_DIFF_NONE);
     tunnel_spec_deinit(&copy);

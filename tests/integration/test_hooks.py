@@ -1,0 +1,103 @@
+"""on_up and on_down: run without a shell, with names and reasons in their environment, and never in the tunnel's way."""
+
+import json
+import os
+import signal
+import sys
+
+import pytest
+from harness import clients, servers
+from harness.holdfast import definition, runner
+from harness.ports import free_port
+from harness.proc import wait_until
+
+pytestmark = pytest.mark.skipif(bool(runner()), reason="the hooks here are scripts of this machine")
+
+NOTES = """import json, os, sys
+names = "hook", "tunnel", "host", "state", "reason", "forwards"
+facts = {name: os.environ["HOLDFAST_" + name.upper()] for name in names}
+with open(sys.argv[1], "a") as notes:
+    notes.write(json.dumps(facts) + "\\n")
+print("noted", facts["state"])
+"""
+
+
+class Notes:
+    """What the hooks were told, one after the other."""
+
+    def __init__(self, folder):
+        self.path = folder / "notes"
+        self.script = folder / "note.py"
+        self.script.write_text(NOTES)
+
+    def hook(self):
+        return [sys.executable, str(self.script), str(self.path)]
+
+    def all(self):
+        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+
+    def wait(self, count):
+        wait_until(lambda: len(self.all()) >= count, 15, f"{count} hooks have run")
+        return self.all()
+
+
+def run(holdfast, sshd, echo, **more):
+    port = free_port()
+    forward = {"local": f"127.0.0.1:{port}", "to": echo.address}
+    tunnel = {"host": "peer", "forwards": [forward], "backoff": {"first": "100ms", "max": "200ms"}, **more}
+    holdfast.run(definition({"peer": sshd}, {"t": tunnel}))
+    holdfast.wait_up()
+    return port
+
+
+def test_they_are_told_what_happened(sshd, holdfast, serve, tmp_path):
+    notes = Notes(tmp_path)
+    echo = serve(servers.echo)
+    port = run(holdfast, sshd, echo, on_up=notes.hook(), on_down=notes.hook())
+    (up,) = notes.wait(1)
+    assert up == {
+        "hook": "on_up", "tunnel": "t", "host": "peer", "state": "up", "reason": "",
+        "forwards": f"-L 127.0.0.1:{port} -> {echo.address}"}  # fmt: skip
+    holdfast.wait_log(r"t: on_up: noted up", 10)
+    sshd.kill_sessions()
+    told = notes.wait(3)
+    assert [one["state"] for one in told] == ["up", "waiting", "up"]
+    assert told[1]["hook"] == "on_down" and "peer" in told[1]["reason"]
+    holdfast.wait_up()
+    assert clients.exchange(port, b"it carries") == b"it carries"
+    assert holdfast.stop() == 0
+    assert [one["state"] for one in notes.all()[3:]] == ["stopped"], "the program ends after its last hook"
+
+
+def test_one_that_hangs_stops_nothing(sshd, holdfast, serve, tmp_path):
+    """It is killed at its limit; meanwhile the tunnel comes and goes, and only what happened last is run after it."""
+    notes = Notes(tmp_path)
+    port = run(holdfast, sshd, serve(servers.echo), on_up=["sleep", "1000"], on_down=notes.hook(), hook_timeout="2s")
+    for _ in range(3):
+        sshd.kill_sessions()
+        holdfast.wait_up()
+        assert clients.exchange(port, b"it carries") == b"it carries"
+    holdfast.wait_log(r"on_up: 'sleep' was killed, since it had not ended after 2s \(hook_timeout\)", 15)
+    assert holdfast.stop() == 0
+    assert notes.all()[-1]["state"] == "stopped"
+
+
+def test_what_cannot_be_run_is_said(sshd, holdfast, serve):
+    port = run(holdfast, sshd, serve(servers.echo), on_up="./no-such-program", on_down=["sh", "-c", "echo oh >&2; exit 3"])
+    holdfast.wait_log(r"on_up: '\S*no-such-program' could not be started: no such file", 10)
+    assert clients.exchange(port, b"it carries") == b"it carries"
+    mark = holdfast.err.mark()
+    assert holdfast.stop() == 0
+    said = os.linesep.join(holdfast.err.since(mark))
+    assert "on_down: oh" in said and "on_down: 'sh' ended with exit code 3" in said
+
+
+def test_one_that_leaves_another_behind_is_not_waited_for(sshd, holdfast, serve):
+    """A daemon that a hook starts keeps the hook's pipes open; that is no reason to kill it, or to wait."""
+    run(holdfast, sshd, serve(servers.echo), on_up=["sh", "-c", "sleep 30 & echo left $!; exit 4"])
+    left = int(holdfast.wait_log(r"on_up: left (\d+)", 10).group(1))
+    try:
+        holdfast.wait_log("on_up: 'sh' ended with exit code 4", 10)
+        os.kill(left, 0)
+    finally:
+        os.kill(left, signal.SIGKILL)
