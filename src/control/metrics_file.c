@@ -19,6 +19,7 @@ struct metrics_file {
     uv_timer_t timer;
     uv_work_t work;
     struct supervisor *supervisor;
+    struct supervisor_watcher watcher;
     uint64_t interval_ms;
     char *path, *temporary, *lock_path;
     bool is_working; /* the worker has what stands below */
@@ -248,7 +249,9 @@ enum err metrics_file_start(uv_loop_t *loop, struct supervisor *supervisor, cons
     file->work.data = file;
     uv_unref((uv_handle_t *)&file->timer);
     wait_for(file, 0);
-    supervisor_on_change(supervisor, on_change, file);
+    file->watcher.on_change = on_change;
+    file->watcher.arg = file;
+    supervisor_watch(supervisor, &file->watcher);
     *out = file;
     return OK;
 }
@@ -265,6 +268,6 @@ void metrics_file_stop(struct metrics_file *file)
     if (file == NULL)
         return;
     file->is_stopping = true;
-    supervisor_on_change(file->supervisor, NULL, NULL);
+    supervisor_unwatch(file->supervisor, &file->watcher);
     uv_close((uv_handle_t *)&file->timer, on_closed);
 }

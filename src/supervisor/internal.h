@@ -41,8 +41,7 @@ struct supervisor {
     bool has_started;
     bool was_asked_to_stop;
     int exit_code;
-    void (*on_change)(void *arg); /* NULL: nobody wants to know */
-    void *on_change_arg;
+    struct supervisor_watcher *watchers; /* newest first */
 };
 
 /* Makes the tunnel of one spec, with the lock of its name, and starts nothing. *out is NULL on failure. */

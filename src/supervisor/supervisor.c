@@ -106,14 +106,23 @@ static bool is_end(const struct kept *kept, enum tunnel_state state, const struc
 
 static void tell_change(const struct supervisor *supervisor)
 {
-    if (supervisor->on_change != NULL)
-        supervisor->on_change(supervisor->on_change_arg);
+    for (const struct supervisor_watcher *watcher = supervisor->watchers; watcher != NULL; watcher = watcher->next)
+        watcher->on_change(watcher->arg);
 }
 
-void supervisor_on_change(struct supervisor *supervisor, void (*on_change)(void *arg), void *arg)
+void supervisor_watch(struct supervisor *supervisor, struct supervisor_watcher *watcher)
 {
-    supervisor->on_change = on_change;
-    supervisor->on_change_arg = arg;
+    watcher->next = supervisor->watchers;
+    supervisor->watchers = watcher;
+}
+
+void supervisor_unwatch(struct supervisor *supervisor, const struct supervisor_watcher *watcher)
+{
+    struct supervisor_watcher **at = &supervisor->watchers;
+    while (*at != NULL && *at != watcher)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = watcher->next;
 }
 
 void supervisor_on_state(void *arg, struct tunnel *tunnel, enum tunnel_state state, const struct err_info *why)

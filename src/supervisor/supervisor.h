@@ -61,9 +61,16 @@ void supervisor_wake(struct supervisor *supervisor);
 void supervisor_stop(struct supervisor *supervisor);
 /* It has been asked to stop. */
 bool supervisor_is_stopping(const struct supervisor *supervisor);
+/* Who wants to hear of changes; embedded in whatever that is. */
+struct supervisor_watcher {
+    void (*on_change)(void *arg);
+    void *arg;
+    struct supervisor_watcher *next; /* the supervisor's */
+};
 /* `on_change` is called after each change of a tunnel's state and at a reload, from inside the supervisor: it only
- * makes a note. NULL: nobody. */
-void supervisor_on_change(struct supervisor *supervisor, void (*on_change)(void *arg), void *arg);
+ * makes a note. Until supervisor_unwatch, which a watcher that is none of its supervisor's may call too. */
+void supervisor_watch(struct supervisor *supervisor, struct supervisor_watcher *watcher);
+void supervisor_unwatch(struct supervisor *supervisor, const struct supervisor_watcher *watcher);
 /* Its tunnels, in the order of their definitions, then those that a reload removed and that have not ended yet; and
  * when it was made: for the status. */
 size_t supervisor_tunnel_count(const struct supervisor *supervisor);

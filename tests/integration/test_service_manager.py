@@ -1,10 +1,13 @@
 """What a service manager hears of `holdfast run`: sd_notify(3) at a socket of ours, and the log as it is kept."""
 
 import os
+import plistlib
 import re
 import signal
 import socket
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +72,52 @@ def test_states(holdfast, manager, tunnels):
     holdfast.signal(signal.SIGTERM)
     manager.wait_for(r"^STOPPING=1$")
     assert holdfast.wait() == 0
+
+
+def test_status_and_reload(holdfast, manager, sshd, serve):
+    target = serve(echo).address
+    forwards = {name: {"local": f"127.0.0.1:{free_port()}", "to": target} for name in ("desk", "nas")}
+    tunnels = {name: {"host": "desk", "forwards": [forward]} for name, forward in forwards.items()}
+    tunnels["nas"]["host"] = "nas"
+    hosts = {"desk": sshd, "nas": {"hostname": "127.0.0.1", "port": free_port(), "user": "me"}}
+    with_environment(holdfast, NOTIFY_SOCKET=manager.path)
+    holdfast.run(definition(hosts, tunnels))
+    manager.wait_for(r"^READY=1$")
+    manager.wait_for(r"^STATUS=1 of 2 tunnels up; nas waiting: .*refused")
+    del tunnels["nas"]
+    (holdfast.folder / "tunnels.yaml").write_text(definition(hosts, tunnels))
+    holdfast.signal(signal.SIGHUP)
+    message = manager.wait_for(r"^RELOADING=1$")
+    told = int(re.search(r"^MONOTONIC_USEC=(\d+)$", message, re.MULTILINE).group(1))
+    assert 0 <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000 - told < 60_000_000
+    manager.wait_for(r"^READY=1$")
+    manager.wait_for(r"^STATUS=1 of 1 tunnel up$")
+    (holdfast.folder / "tunnels.yaml").write_text("tunnels: nonsense\n")
+    holdfast.signal(signal.SIGHUP)
+    manager.wait_for(r"^RELOADING=1$")
+    manager.wait_for(r"^READY=1$")
+    assert holdfast.stop() == 0
+
+
+@pytest.mark.skipif("HOLDFAST_TOOLS" not in os.environ, reason="HOLDFAST_TOOLS names no build")
+def test_the_property_list_of_launchd_can_be_read(tmp_path):
+    """As the unit test makes it: launchd itself is not here."""
+    made = tmp_path / "holdfast.plist"
+    test = Path(os.environ["HOLDFAST_TOOLS"]).parent / "test_service_text"
+    subprocess.run([test], env={**os.environ, "HOLDFAST_PLIST_COPY": str(made)}, check=True, capture_output=True)
+    read = plistlib.loads(made.read_bytes())
+    assert read == {
+        "Label": "holdfast",
+        "ProgramArguments": [
+            "/usr/local/bin/holdfast", "run", "-c", "/etc/a & <b>", "-E", "/l/h.log", "--log-max-size", "10MiB",
+        ],
+        "UserName": "_me",
+        "RunAtLoad": True,
+        "KeepAlive": {"SuccessfulExit": False},
+        "ThrottleInterval": 10,
+        "ExitTimeOut": 20,
+        "StandardErrorPath": "/l/e.log",
+    }  # fmt: skip
 
 
 def test_no_watchdog_for_another_process(holdfast, manager, tunnels):

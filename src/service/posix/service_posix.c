@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "platform/platform.h"
 #include "service/posix/notify.h"
+#include "service/posix/status_line.h"
 #include "service/service.h"
 #include "service/service_common.h"
 
@@ -18,6 +19,7 @@ struct posix_service {
     uv_signal_t signals[SIGNALS];
     size_t open_count;
     struct notify_watchdog watchdog;
+    struct status_line status_line;
     bool ends_with_terminal; /* we were started at a terminal, and not under nohup */
 };
 
@@ -62,7 +64,8 @@ static int listen_for_signals(void *arg, uv_loop_t *loop, struct supervisor *sup
             return status;
         uv_unref((uv_handle_t *)handle);
     }
-    return notify_watchdog_start(&service->watchdog, loop);
+    int status = notify_watchdog_start(&service->watchdog, loop);
+    return status == 0 ? status_line_start(&service->status_line, loop, supervisor) : status;
 }
 
 static void on_ready(void *arg)
@@ -81,6 +84,7 @@ static void unlisten(void *arg)
 {
     struct posix_service *service = arg;
     notify_watchdog_stop(&service->watchdog);
+    status_line_stop(&service->status_line);
     /* We are ending. A signal that comes now, without its handler, would end us with the wrong exit code. Ignored
      * rather than blocked: the loop's worker threads have masks of their own. */
     for (size_t i = 0; i < service->open_count && i < SIGNALS; i++) {

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "service/posix/notify.h"
+#include "service/posix/status_line.h"
 
 static char folder[] = "/tmp/holdfast-notify-XXXXXX";
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -66,6 +67,24 @@ static void states(void **state)
     assert_string_equal(heard(), "");
     notify_status("4 of 4 tunnels up");
     assert_string_equal(heard(), "STATUS=4 of 4 tunnels up");
+}
+
+static void status_lines(void **state)
+{
+    static const struct status_line_item items[] = {
+        {"a", TUNNEL_UP, "an old failure"}, {"nas", TUNNEL_WAITING, "connection refused"},
+        {"c", TUNNEL_CONNECTING, NULL},     {"d", TUNNEL_FAILED, "x"},
+        {"e", TUNNEL_STOPPED, NULL},
+    };
+    char text[200];
+    (void)state;
+    assert_string_equal(status_line_text(items, 0, text, sizeof text), "0 of 0 tunnels up");
+    assert_string_equal(status_line_text(items, 1, text, sizeof text), "1 of 1 tunnel up");
+    assert_string_equal(status_line_text(items, 2, text, sizeof text),
+                        "1 of 2 tunnels up; nas waiting: connection refused");
+    assert_string_equal(status_line_text(items, 5, text, sizeof text),
+                        "1 of 5 tunnels up; nas waiting: connection refused; c connecting; d failed: x; and others");
+    assert_string_equal(status_line_text(items, 5, text, 24), "1 of 5 tunnels up; nas ");
 }
 
 static uint64_t interval(const char *us, const char *pid)
@@ -123,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states),
+        cmocka_unit_test(status_lines),
         cmocka_unit_test(watchdog_interval),
         cmocka_unit_test(watchdog_ticks),
     };

@@ -154,6 +154,9 @@ static void a_property_list(void **state)
     plan.account = "_me";
     assert_int_equal(plist_text(&plan, "/usr/local/bin/holdfast", "/l/h.log", "/l/e.log", false, &text, NULL), OK);
     has(text, PLIST_MARK);
+    const char *copy = getenv("HOLDFAST_PLIST_COPY"); /* for what reads property lists better than we do */
+    if (copy != NULL)
+        assert_int_equal(platform_private_file_new(copy, text, strlen(text), NULL), OK);
     has(text, "<key>Label</key>\n\t<string>holdfast</string>");
     has(text, "<string>-c</string>\n\t\t<string>/etc/a &amp; &lt;b&gt;</string>\n\t\t<string>-E</string>\n\t\t"
               "<string>/l/h.log</string>\n\t\t<string>--log-max-size</string>\n\t\t<string>10MiB</string>\n\t</array>");
