@@ -148,7 +148,7 @@ static void free_if_over(struct metrics_file *file)
     free(file);
 }
 
-static void tell(struct metrics_file *file)
+static void report(struct metrics_file *file)
 {
     if (file->result.code != OK && !file->has_warned)
         log_warning(NULL, "metrics_file: %s; trying again", file->result.message);
@@ -173,7 +173,7 @@ static void on_written(uv_work_t *work, int status)
         free_if_over(file);
         return;
     }
-    tell(file);
+    report(file);
     wait_for(file, file->is_dirty ? SOON_MS : file->interval_ms);
     file->is_dirty = false;
 }
