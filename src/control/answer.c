@@ -6,6 +6,7 @@
 
 #include "base/duration.h"
 #include "base/log.h"
+#include "control/json_text.h"
 #include "control/status_json.h"
 
 /* ---- names ---- */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/status_json.h"
+#include "control/json_text.h"
 
 static const char *const command_names[CONTROL_COMMANDS] = {
     [CONTROL_STATUS] = "status",   [CONTROL_START] = "start",   [CONTROL_STOP] = "stop",

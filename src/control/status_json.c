@@ -1,10 +1,9 @@
 #include "control/status_json.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/duration.h"
-#include "base/utf8.h"
+#include "control/json_text.h"
 
 /* "" is what is not known yet. */
 static json_t *text_or_null(const char *text)
@@ -26,19 +25,6 @@ static json_t *moment(uint64_t unix_ms)
 {
     char text[32];
     return json_string(time_text(unix_ms, text, sizeof text));
-}
-
-json_t *json_of_text(const char *text)
-{
-    if (text == NULL)
-        return json_null();
-    json_t *json = json_string(text);
-    if (json != NULL)
-        return json;
-    char *repaired = utf8_repaired(text);
-    json = repaired != NULL ? json_string(repaired) : NULL;
-    free(repaired);
-    return json;
 }
 
 static json_t *forward_json(const struct status_forward *forward)

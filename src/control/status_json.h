@@ -9,7 +9,5 @@
 /* The whole object, with the tunnels of these names alone unless `name_count` is 0; names that are no tunnel's are
  * passed over. What is not known is null. A new reference; NULL when out of memory. */
 json_t *status_to_json(const struct status *status, char *const *names, size_t name_count);
-/* Any text as a JSON string: bytes that are not UTF-8 become U+FFFD. NULL gives null. A new reference. */
-json_t *json_of_text(const char *text);
 
 #endif
