@@ -12,7 +12,7 @@ packages_for() {
         packages_for linux build
         printf '%s\n' clang clang-format clang-tidy libclang-rt-dev shellcheck \
             openssh-server openssh-client nftables iproute2 procps tmux autossh putty-tools \
-            python3 python3-pytest python3-jsonschema
+            python3 python3-pytest python3-jsonschema systemd dbus
         ;;
     windows-build)
         printf '%s\n' gcc-mingw-w64-x86-64-win32
@@ -38,7 +38,7 @@ packages_for_cross_builds() {
 }
 
 packages_for_wine() {
-    printf '%s\n' wine wine64 openssh-server openssh-client procps python3 python3-pytest python3-jsonschema
+    printf '%s\n' wine wine64 openssh-server openssh-client procps python3 python3-pytest python3-jsonschema systemd dbus
 }
 
 # as_root CMD...: run CMD as root, never asking.

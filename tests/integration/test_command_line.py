@@ -105,7 +105,8 @@ BAD = {
     "doctor with ssh's flag": (["doctor", "-L", "80:a:80"], "unknown flag -L; see 'holdfast help doctor'"),
     "doctor with a flag misspelt": (["doctor", "--jsn"], "unknown flag --jsn; did you mean --json?"),
     "service install": (
-        ["service", "install"], "service: not in this version on this system; let systemd (Type=notify) or launchd start 'holdfast run'"),
+        ["service", "install", "--user", "--account", "me"],
+        "--user and --account exclude each other: a service of yours runs as you"),
     "secret": (
         ["secret", "set", "a"],
         "secret: not in this version on this system; load the key into ssh-agent, or use a key without a passphrase and "

@@ -102,6 +102,11 @@ enum err account_access_check(const char *account, const char *path, enum servic
         return result;
     if (realpath(path, whole) == NULL)
         return err_set(info, ERR_IO, "%s: %s", path, strerror(errno));
+#ifndef __APPLE__
+    if (strncmp(whole, "/tmp/", 5) == 0 || strncmp(whole, "/var/tmp/", 9) == 0)
+        return err_set(info, ERR_REFUSED, "%s: a service has a /tmp of its own, so it cannot %s there; move it", path,
+                       words[access]);
+#endif
     (void)snprintf(why, sizeof why, "reach %s", whole);
     for (char *at = whole + 1; result == OK && (at = strchr(at, '/')) != NULL; at++) {
         *at = 0;

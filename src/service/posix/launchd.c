@@ -107,6 +107,17 @@ static enum err make_log_folder(const struct service_plan *plan, bool is_persons
     return OK;
 }
 
+/* launchd hands over no files: the account reads the keys itself. */
+static enum err check_keys(const struct service_plan *plan, bool is_persons, struct err_info *info)
+{
+    for (size_t i = 0; i < plan->key_count && !is_persons; i++) {
+        if (account_access_check(plan->account, plan->keys[i], SERVICE_READS, NULL) != OK)
+            return err_set(info, ERR_REFUSED, "%s cannot read the key %s; run: chown %s %s", plan->account,
+                           plan->keys[i], plan->account, plan->keys[i]);
+    }
+    return OK;
+}
+
 static enum err install(const struct service_plan *plan, bool is_persons, void (*warn)(const char *text),
                         struct err_info *info)
 {
@@ -117,6 +128,8 @@ static enum err install(const struct service_plan *plan, bool is_persons, void (
         result = err_set(info, ERR_IO, "the home directory is unknown");
     if (result == OK && own_file_look(path, PLIST_MARK) == OWN_FILE_OF_OTHERS)
         result = err_set(info, ERR_BUSY, "%s was not written by holdfast; move it away, or take another --name", path);
+    if (result == OK)
+        result = check_keys(plan, is_persons, info);
     if (result == OK)
         result = text_of(plan, is_persons, &text, info);
     if (result == OK)
