@@ -103,12 +103,19 @@ static void keep_gateway_ports(struct loader *loader, const struct key_path *pat
 }
 
 static const struct key_rule forward_rules[] = {
-    {"local", keep_local}, {"remote", keep_remote},
-    {"to", keep_to},       {"hold", keep_hold},
-    {"dynamic", NULL},     {"gateway_ports", keep_gateway_ports},
-    {"direct", NULL},      {"remote_dynamic", NULL},
-    {"probe", NULL},       {"max_channels", loader_read_later},
-    {"command", NULL},     {"reclaim", NULL},
+    {"local", keep_local},
+    {"remote", keep_remote},
+    {"to", keep_to},
+    {"hold", keep_hold},
+    {"dynamic", NULL},
+    {"gateway_ports", keep_gateway_ports},
+    {"direct", NULL},
+    {"remote_dynamic", NULL},
+    {"probe", loader_read_later},
+    {"probe_interval", loader_read_later},
+    {"max_channels", loader_read_later},
+    {"command", NULL},
+    {"reclaim", NULL},
 };
 
 /* A socket's path on our own side is relative to the file. */
@@ -300,7 +307,8 @@ static const struct key_rule tunnel_rules[] = {
     {"forwards", read_forwards},
     {"backoff", read_backoff},
     {"proxy_jump", NULL},
-    {"probe", NULL},
+    {"probe", loader_only_in_forward},
+    {"probe_interval", loader_only_in_forward},
     {"reclaim", NULL},
     {"on_up", loader_read_on_up},
     {"on_down", loader_read_on_down},
@@ -391,7 +399,8 @@ static void read_defaults(struct loader *loader, const struct key_path *path, co
                           void *target)
 {
     static const struct key_rule rules[] = {{"proxy_jump", NULL},
-                                            {"probe", NULL},
+                                            {"probe", loader_only_in_forward},
+                                            {"probe_interval", loader_only_in_forward},
                                             {"reclaim", NULL},
                                             {"on_up", loader_only_in_tunnel},
                                             {"on_down", loader_only_in_tunnel},

@@ -43,13 +43,14 @@ static void read_probe(struct loader *loader, const struct key_path *path, const
     } else if (strcmp(text, "tcp") == 0) {
         spec->probe = PROBE_TCP;
     } else if (strcmp(text, "loop") != 0) {
-        loader_error(loader, loader_place(loader, value), path, "'%s' is not off, tcp or loop",
+        loader_error(loader, loader_place(loader, value), path, "'%s' is not off or tcp",
                      text_shown(text, shown, sizeof shown));
     } else if (spec->type != FORWARD_REMOTE) {
         loader_error(loader, loader_place(loader, value), path,
                      "only a remote forward leads back to us; a local one has 'probe: tcp'");
     } else {
-        spec->probe = PROBE_LOOP;
+        loader_error(loader, loader_place(loader, value), path,
+                     "loop: not in this version; 'probe: tcp' asks the target");
     }
 }
 
@@ -86,11 +87,6 @@ void loader_read_forward_keys(struct loader *loader, const struct key_path *path
         if (value != NULL) {
             keys[i].read(loader, &inner, value, spec);
         }
-    }
-    const struct yaml_node *interval = schema_get(map, "probe_interval");
-    if (interval != NULL && schema_get(map, "probe") == NULL) {
-        struct key_path inner = {.up = path, .key = "probe_interval", .index = 0};
-        loader_error(loader, loader_place(loader, interval), &inner, "there is no 'probe' beside it");
     }
 }
 

@@ -10,7 +10,7 @@
 
 enum { OPEN_LIMIT_TIMES = 30, DEFAULT_CONNECT_TIMEOUT_MS = 10000 };
 
-static struct connection *connection_new(struct forward *forward, enum connection_state state)
+static struct connection *connection_new(struct forward *forward, enum connection_state state, bool is_probe)
 {
     struct connection *connection = calloc(1, sizeof *connection);
     if (connection == NULL) {
@@ -22,20 +22,29 @@ static struct connection *connection_new(struct forward *forward, enum connectio
     list_init(&connection->link);
     list_append(&forward->connections, &connection->link);
     target_init(connection);
-    forward->counts.channels++;
-    forward->counts.channels_total++;
+    connection->is_probe = is_probe;
+    if (!is_probe) {
+        forward->counts.channels++;
+        forward->counts.channels_total++;
+    }
     return connection;
 }
 
 static void connection_free(struct connection *connection)
 {
     struct forward *forward = connection->forward;
+    bool is_probe = connection->is_probe;
+    if (is_probe) {
+        probe_gone(forward, connection);
+    }
     list_remove(&connection->link);
-    forward->counts.channels--;
-    forward_has_room(forward);
     descriptors_give();
     free(connection);
-    if (forward->events.on_connection_end != NULL && !forward->stopping) {
+    if (!is_probe) {
+        forward->counts.channels--;
+        forward_has_room(forward);
+    }
+    if (!is_probe && forward->events.on_connection_end != NULL && !forward->stopping) {
         forward->events.on_connection_end(forward->events.arg, forward);
     }
     forward_check_stopped(forward);
@@ -107,6 +116,10 @@ static void begin_relay(struct connection *connection)
 
 void connection_hold(struct connection *connection)
 {
+    if (connection->is_probe) { /* the session died, which is no news about the target */
+        end(connection);
+        return;
+    }
     connection->state = CONNECTION_HELD;
     connection_check_waiting(connection->forward);
 }
@@ -115,7 +128,9 @@ void connection_open_failed(struct connection *connection, const char *reason)
 {
     struct forward *forward = connection->forward;
     char to[256];
-    if (!connection->cancelled) {
+    if (connection->is_probe) {
+        probe_result(connection, false, reason);
+    } else if (!connection->cancelled) {
         log_warning(forward->log_name, "-L %s: connection from %s:%u refused: %s", target_text(forward, to, sizeof to),
                     connection->originator, connection->originator_port, reason);
     }
@@ -125,6 +140,13 @@ void connection_open_failed(struct connection *connection, const char *reason)
 static void on_open(void *arg, struct channel *channel, enum err result, const struct err_info *why)
 {
     struct connection *connection = arg;
+    if (result == OK && connection->is_probe) {
+        channel_stream(channel)->events = NULL;
+        channel_stream(channel)->ops->close(channel_stream(channel));
+        probe_result(connection, true, "");
+        end(connection);
+        return;
+    }
     if (result == OK) {
         connection->channel = channel;
         begin_relay(connection);
@@ -218,7 +240,8 @@ static void on_unwanted_closed(uv_handle_t *handle)
 
 void connection_accept(struct forward *forward, uv_stream_t *socket)
 {
-    struct connection *connection = forward_refuses(forward, NULL) ? NULL : connection_new(forward, CONNECTION_HELD);
+    struct connection *connection =
+        forward_refuses(forward, NULL) ? NULL : connection_new(forward, CONNECTION_HELD, false);
     if (connection == NULL) {
         uv_close((uv_handle_t *)socket, on_unwanted_closed);
         return;
@@ -299,6 +322,11 @@ void connection_target_failed(struct connection *connection, enum err code, cons
 {
     struct forward *forward = connection->forward;
     char to[256];
+    if (connection->is_probe) {
+        probe_result(connection, false, reason);
+        end(connection);
+        return;
+    }
     if (!connection->cancelled) {
         log_warning(forward->log_name, "-R %s: connection from %s:%u: the target did not answer: %s",
                     target_text(forward, to, sizeof to), connection->originator, connection->originator_port, reason);
@@ -312,6 +340,11 @@ void connection_target_connected(struct connection *connection)
 {
     if (connection->cancelled) {
         connection_target_failed(connection, ERR_CANCELLED, "stopped");
+        return;
+    }
+    if (connection->is_probe) {
+        probe_result(connection, true, "");
+        end(connection);
         return;
     }
     channel_accept(connection->channel);
@@ -353,7 +386,7 @@ void connection_take(struct forward *forward, struct channel *channel, const str
         channel_reject(channel, ERR_BUSY, "too many connections (max_channels)");
         return;
     }
-    struct connection *connection = descriptors_take() ? connection_new(forward, CONNECTION_DIALING) : NULL;
+    struct connection *connection = descriptors_take() ? connection_new(forward, CONNECTION_DIALING, false) : NULL;
     if (connection == NULL) {
         log_warning(forward->log_name, "-R: connection from %s:%u refused: this process is at its descriptor limit",
                     offer->originator_host, offer->originator_port);
@@ -371,6 +404,28 @@ void connection_take(struct forward *forward, struct channel *channel, const str
 }
 
 /* ---- both ---- */
+
+void connection_probe(struct forward *forward, struct connection **out)
+{
+    bool is_local = forward->spec->type == FORWARD_LOCAL;
+    if (!descriptors_take()) {
+        return;
+    }
+    struct connection *connection = connection_new(forward, is_local ? CONNECTION_HELD : CONNECTION_DIALING, true);
+    if (connection == NULL) {
+        descriptors_give();
+        return;
+    }
+    *out = connection;
+    (void)strcpy(connection->originator, "127.0.0.1");
+    if (is_local) {
+        connection_open(connection);
+    } else if (forward->spec->to.kind == ENDPOINT_UNIX) {
+        dial_path(connection, forward->spec->to.path);
+    } else {
+        target_dial(connection);
+    }
+}
 
 void connection_cancel(struct connection *connection, const char *why)
 {

@@ -9,7 +9,7 @@
 
 const char *forward_state_name(enum forward_state state)
 {
-    static const char *const names[] = {"idle", "binding", "up", "failed"};
+    static const char *const names[] = {"idle", "binding", "up", "failed", "degraded"};
     return names[state];
 }
 
@@ -26,6 +26,10 @@ static void on_answer_due(uv_timer_t *timer)
 void forward_set_state(struct forward *forward, enum forward_state state, const struct err_info *why)
 {
     char text[600];
+    if (state == FORWARD_UP && probe_complaint(forward) != NULL) {
+        state = FORWARD_DEGRADED; /* bound anew, and not yet shown to carry */
+        why = probe_complaint(forward);
+    }
     if (why != NULL) {
         forward->error = *why;
     } else {
@@ -34,10 +38,11 @@ void forward_set_state(struct forward *forward, enum forward_state state, const 
     forward->state = state;
     log_debug(forward->log_name, "%s: %s%s%s", forward_spec_text(forward->spec, forward->bound_port, text, sizeof text),
               forward_state_name(state), why != NULL ? ": " : "", why != NULL ? why->message : "");
-    if ((state == FORWARD_UP || state == FORWARD_FAILED) && !forward->stopping) {
+    if ((state == FORWARD_UP || state == FORWARD_FAILED || state == FORWARD_DEGRADED) && !forward->stopping) {
         forward->answer_due = true; /* told from the loop, so that forward_bind never calls back from inside */
         (void)uv_timer_start(&forward->timer, on_answer_due, 0, 0);
     }
+    probe_look(forward);
 }
 
 bool forward_refuses(struct forward *forward, const char *originator)
@@ -80,7 +85,7 @@ static void on_timer_closed(uv_handle_t *handle)
 void forward_check_stopped(struct forward *forward)
 {
     if (!forward->stopping || forward->stopped_told || forward->timer_open || forward->listeners_open > 0 ||
-        !list_is_empty(&forward->connections)) {
+        forward->probe != NULL || !list_is_empty(&forward->connections)) {
         return;
     }
     if (forward->asker != NULL) {
@@ -128,6 +133,10 @@ struct forward *forward_new(uv_loop_t *loop, const struct forward_spec *spec, co
             return NULL;
         }
     }
+    if (!probe_make(forward)) {
+        forward_free(forward);
+        return NULL;
+    }
     (void)uv_timer_init(loop, &forward->timer);
     forward->timer.data = forward;
     forward->timer_open = true;
@@ -136,7 +145,8 @@ struct forward *forward_new(uv_loop_t *loop, const struct forward_spec *spec, co
 
 void forward_bind(struct forward *forward)
 {
-    if (forward->stopping || forward->drained || forward->state == FORWARD_UP || forward->state == FORWARD_BINDING) {
+    if (forward->stopping || forward->drained || forward->state == FORWARD_UP || forward->state == FORWARD_BINDING ||
+        forward->state == FORWARD_DEGRADED) {
         return;
     }
     if (forward->spec->type == FORWARD_LOCAL) {
@@ -158,11 +168,13 @@ void forward_session_up(struct forward *forward, struct session *session)
             connection_open(connection);
         }
     }
+    probe_look(forward);
 }
 
 void forward_session_down(struct forward *forward)
 {
     forward->session = NULL;
+    probe_session_down(forward);
     if (forward->spec->type != FORWARD_REMOTE) {
         return;
     }
@@ -185,6 +197,7 @@ void forward_drain(struct forward *forward, const char *why)
         return;
     }
     forward->drained = true;
+    probe_look(forward);
     if (forward->spec->type == FORWARD_LOCAL) {
         local_close(forward);
     } else {
@@ -209,6 +222,7 @@ void forward_stop(struct forward *forward)
     }
     forward_drain(forward, "holdfast is stopping");
     forward->stopping = true;
+    probe_close(forward);
     forward->session = NULL;
     struct list *link = forward->connections.next;
     while (link != &forward->connections) {

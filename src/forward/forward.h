@@ -14,13 +14,14 @@ enum forward_state {
     FORWARD_IDLE = 0, /* nothing asked for: not started, or no session for a -R */
     FORWARD_BINDING,  /* asked for, no answer yet */
     FORWARD_UP,
-    FORWARD_FAILED /* could not be bound; forward_bind tries again */
+    FORWARD_FAILED,  /* could not be bound; forward_bind tries again */
+    FORWARD_DEGRADED /* bound, and its probe fails */
 };
 
 struct forward;
 
 struct forward_events {
-    /* The state changed to FORWARD_UP or FORWARD_FAILED (forward_error says why). */
+    /* The state changed to FORWARD_UP, FORWARD_FAILED or FORWARD_DEGRADED (forward_error says why). */
     void (*on_change)(void *arg, struct forward *forward);
     /* Exactly once after forward_stop: no listener and no connection is left. */
     void (*on_stopped)(void *arg, struct forward *forward);
@@ -58,7 +59,7 @@ void forward_stop(struct forward *forward);
 /* After on_stopped, or before anything was started. */
 void forward_free(struct forward *forward);
 
-/* "idle", "binding", "up", "failed". */
+/* "idle", "binding", "up", "failed", "degraded". */
 const char *forward_state_name(enum forward_state state);
 enum forward_state forward_get_state(const struct forward *forward);
 const struct forward_spec *forward_get_spec(const struct forward *forward);

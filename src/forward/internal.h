@@ -14,6 +14,7 @@ enum {
 };
 
 struct connection;
+struct probe;
 
 struct listener {
     struct forward *forward;
@@ -54,6 +55,7 @@ struct forward {
     struct list questions; /* requests to the peer that are not yet answered */
     unsigned request;      /* counts the requests, so that an answer to an older one is told apart */
     struct asker *asker;   /* where the target moves; NULL otherwise, and once it has been closed */
+    struct probe *probe;   /* NULL: there is none, or it has been closed */
     bool drained, stopping, stopped_told;
 };
 
@@ -80,6 +82,7 @@ struct connection {
     bool target_is_fresh; /* it was asked for this connection: asking again would not help */
     uint64_t since_ms, opened_ms;
     bool cancelled;
+    bool is_probe; /* ours: nobody's socket, and not counted */
     char originator[64];
     uint16_t originator_port;
 };
@@ -106,6 +109,9 @@ void remote_forget(struct list *question);
 /* ---- connection.c ---- */
 /* A client came: `socket` is an accepted handle from malloc. */
 void connection_accept(struct forward *forward, uv_stream_t *socket);
+/* Begins one as a client's would be, which ends once the target answers or does not: in probe_result, perhaps from
+ * inside. `*out` is NULL when there was nothing to begin it with, and after its end. */
+void connection_probe(struct forward *forward, struct connection **out);
 /* Opens the channel of a held connection. */
 void connection_open(struct connection *connection);
 void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer);
@@ -123,6 +129,20 @@ void connection_cancel(struct connection *connection, const char *why);
 /* Closes those connections that waited too long for the session or for the peer's answer, and sets the timer for the
  * next. */
 void connection_check_waiting(struct forward *forward);
+
+/* ---- probe.c ---- */
+/* Makes the probe that the spec wants, if any. False: out of memory. */
+bool probe_make(struct forward *forward);
+/* The state or the session has changed: begins to probe, or stops. */
+void probe_look(struct forward *forward);
+void probe_session_down(struct forward *forward);
+/* Why the forward is degraded; NULL when it is not. */
+const struct err_info *probe_complaint(const struct forward *forward);
+/* A connection of connection_probe has ended. */
+void probe_result(struct connection *connection, bool worked, const char *reason);
+/* It is freed, with or without a result. */
+void probe_gone(struct forward *forward, const struct connection *connection);
+void probe_close(struct forward *forward);
 
 /* ---- target.c ---- */
 void target_init(struct connection *connection);

@@ -163,7 +163,8 @@ void remote_cancel(struct forward *forward)
 {
     const struct endpoint *listen = &forward->spec->listen;
     const struct question *question = open_question(forward);
-    if (forward->session == NULL || (forward->state != FORWARD_UP && question == NULL)) {
+    if (forward->session == NULL ||
+        (forward->state != FORWARD_UP && forward->state != FORWARD_DEGRADED && question == NULL)) {
         return;
     }
     if (listen->kind == ENDPOINT_UNIX) {

@@ -18,7 +18,7 @@ static void look_at_forward(const struct forward *forward, struct status_forward
     const struct err_info *why = forward_error(forward);
     describe(forward_get_spec(forward), out);
     out->state = forward_get_state(forward);
-    if (out->state == FORWARD_UP)
+    if (out->state == FORWARD_UP || out->state == FORWARD_DEGRADED)
         (void)forward_listen_text(forward_get_spec(forward), forward_bound_port(forward), out->bound,
                                   sizeof out->bound);
     if (out->state != FORWARD_UP && why->code != OK)

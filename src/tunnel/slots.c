@@ -344,6 +344,7 @@ bool slots_have_answered(const struct tunnel *tunnel, const struct err_info **fa
         switch (forward_get_state(forward)) {
         case FORWARD_IDLE:
         case FORWARD_BINDING: return false; /* its answer comes */
+        case FORWARD_DEGRADED:
         case FORWARD_FAILED: *failed = *failed != NULL ? *failed : forward_error(forward); break;
         case FORWARD_UP: break;
         }

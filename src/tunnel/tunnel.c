@@ -140,7 +140,8 @@ void tunnel_evaluate(struct tunnel *tunnel)
         !slots_have_answered(tunnel, &failed)) {
         return;
     }
-    if (failed != NULL && tunnel_ends_by_forward(tunnel)) {
+    /* ERR_CONNECT is a probe's: the forward is bound, and a new session would not have its target answer. */
+    if (failed != NULL && failed->code != ERR_CONNECT && tunnel_ends_by_forward(tunnel)) {
         end_session(tunnel, failed);
         return;
     }

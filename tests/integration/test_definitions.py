@@ -72,7 +72,19 @@ BAD = {
     "one host's word among defaults": (defaults("hostname: x"), "2:3: defaults.hostname: this is about one host; it goes under hosts:"),
     # later versions
     "proxy_jump": (host("proxy_jump: x"), "3:5: hosts.h.proxy_jump: not in this version"),
-    "probe": (tunnel("probe: tcp"), "3:5: tunnels.t.probe: not in this version"),
+    "probe of a tunnel": (
+        tunnel("probe: tcp"), "3:12: tunnels.t.probe: this is about one forward; it goes beside its 'to'"),
+    "probe by a word like no other": (
+        forward("local: 8080", "to: a:80", "probe: ping"), f"7:16: {TO}.probe: 'ping' is not off or tcp"),
+    "probe of a local loop": (
+        forward("local: 8080", "to: a:80", "probe: loop"),
+        f"7:16: {TO}.probe: only a remote forward leads back to us; a local one has 'probe: tcp'"),
+    "probe by a loop": (
+        forward("remote: 8080", "to: a:80", "probe: loop"),
+        f"7:16: {TO}.probe: loop: not in this version; 'probe: tcp' asks the target"),
+    "probe_interval out of range": (
+        forward("local: 8080", "to: a:80", "probe: tcp", "probe_interval: 10ms"),
+        f"8:25: {TO}.probe_interval: 10ms is not in 1s-24h"),
     "max_channels of none": (
         forward("local: 8080", "to: a:80", "max_channels: 0"),
         f"7:23: {TO}.max_channels: '0' is not a number from 1 to 100000; leave the key out for no limit"),

@@ -1,0 +1,204 @@
+/* Finds out whether a forward carries: probe_rule.c says when and what follows, this does it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "forward/internal.h"
+#include "forward/probe_rule.h"
+
+enum { DEFAULT_LIMIT_MS = 10000 };
+
+struct probe {
+    struct forward *forward;
+    struct probe_rule rule;
+    struct err_info why;           /* it is degraded */
+    uv_timer_t timer;              /* the next probe, or the end of the wait for the one that runs */
+    struct connection *connection; /* the one that runs */
+};
+
+static uint64_t limit_ms(const struct forward *forward)
+{
+    return forward->connect_timeout_ms != 0 ? forward->connect_timeout_ms : DEFAULT_LIMIT_MS;
+}
+
+static const char *text_of(const struct forward *forward, char *out, size_t cap_bytes)
+{
+    return forward_spec_text(forward->spec, forward->bound_port, out, cap_bytes);
+}
+
+static bool can_be_probed(const struct forward *forward)
+{
+    return forward->session != NULL && !forward->drained && !forward->stopping &&
+           (forward->state == FORWARD_UP || forward->state == FORWARD_DEGRADED);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm(struct probe *probe)
+{
+    uint64_t now = uv_now(probe->forward->loop);
+    uint64_t due = probe->rule.due_ms;
+    (void)uv_timer_start(&probe->timer, on_timer, due > now ? due - now : 0, 0);
+}
+
+static void give_up(struct probe *probe)
+{
+    struct connection *connection = probe->connection;
+    probe->connection = NULL;
+    if (connection != NULL) {
+        connection_cancel(connection, "the probe is over");
+    }
+}
+
+static void degrade(struct probe *probe)
+{
+    char text[600];
+    struct forward *forward = probe->forward;
+    log_warning(forward->log_name, "%s: %s", text_of(forward, text, sizeof text), probe->why.message);
+    forward_set_state(forward, FORWARD_DEGRADED, &probe->why);
+}
+
+static void heal(struct probe *probe)
+{
+    char text[600];
+    struct forward *forward = probe->forward;
+    log_info(forward->log_name, "%s: carries again, as its probe shows", text_of(forward, text, sizeof text));
+    forward_set_state(forward, FORWARD_UP, NULL);
+}
+
+static void finish(struct probe *probe, enum probe_outcome outcome, const char *reason)
+{
+    char text[600];
+    struct forward *forward = probe->forward;
+    give_up(probe);
+    if (outcome != PROBE_WORKED) {
+        char to[256];
+        (void)err_set(&probe->why, ERR_CONNECT, "the target %s does not answer a probe: %s",
+                      endpoint_text(&forward->spec->to, to, sizeof to), reason);
+    }
+    switch (probe_rule_result(&probe->rule, outcome, uv_now(forward->loop))) {
+    case PROBE_STEP_DEGRADE: degrade(probe); break;
+    case PROBE_STEP_HEALED: heal(probe); break;
+    case PROBE_STEP_BIND_ANEW:
+    case PROBE_STEP_END_SESSION:
+    case PROBE_STEP_NONE:
+        if (outcome != PROBE_WORKED) {
+            log_debug(forward->log_name, "%s: %s", text_of(forward, text, sizeof text), probe->why.message);
+        }
+        break;
+    }
+    if (can_be_probed(forward)) {
+        arm(probe);
+    }
+}
+
+static void begin(struct probe *probe)
+{
+    struct forward *forward = probe->forward;
+    probe_rule_pause(&probe->rule);
+    (void)uv_timer_start(&probe->timer, on_timer, limit_ms(forward), 0);
+    connection_probe(forward, &probe->connection);
+    if (probe->connection == NULL && probe->rule.due_ms == 0) { /* nothing was left to begin it with */
+        probe_rule_bound(&probe->rule, uv_now(forward->loop) + probe->rule.interval_ms);
+        arm(probe);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct probe *probe = timer->data;
+    char reason[64];
+    if (!can_be_probed(probe->forward)) {
+        return;
+    }
+    if (probe->connection == NULL) {
+        begin(probe);
+        return;
+    }
+    (void)snprintf(reason, sizeof reason, "nothing came within %.3g s", (double)limit_ms(probe->forward) / 1000.0);
+    finish(probe, PROBE_TARGET_FAILED, reason);
+}
+
+void probe_result(struct connection *connection, bool worked, const char *reason)
+{
+    struct probe *probe = connection->forward->probe;
+    if (probe != NULL && probe->connection == connection) {
+        probe->connection = NULL; /* it ends by itself */
+        finish(probe, worked ? PROBE_WORKED : PROBE_TARGET_FAILED, reason);
+    }
+}
+
+void probe_gone(struct forward *forward, const struct connection *connection)
+{
+    if (forward->probe != NULL && forward->probe->connection == connection) {
+        forward->probe->connection = NULL; /* with its session; the timer finds out what comes next */
+    }
+}
+
+bool probe_make(struct forward *forward)
+{
+    if (forward->spec->probe == PROBE_OFF) {
+        return true;
+    }
+    struct probe *probe = calloc(1, sizeof *probe);
+    if (probe == NULL) {
+        return false;
+    }
+    probe->forward = forward;
+    probe_rule_init(&probe->rule, forward->spec->probe_interval_ms);
+    (void)uv_timer_init(forward->loop, &probe->timer);
+    probe->timer.data = probe;
+    forward->probe = probe;
+    return true;
+}
+
+const struct err_info *probe_complaint(const struct forward *forward)
+{
+    return forward->probe != NULL && forward->probe->rule.is_degraded ? &forward->probe->why : NULL;
+}
+
+void probe_look(struct forward *forward)
+{
+    struct probe *probe = forward->probe;
+    if (probe == NULL || uv_is_closing((uv_handle_t *)&probe->timer)) {
+        return;
+    }
+    if (!can_be_probed(forward)) {
+        probe_rule_pause(&probe->rule);
+        (void)uv_timer_stop(&probe->timer);
+        give_up(probe);
+    } else if (!uv_is_active((uv_handle_t *)&probe->timer) && probe->rule.due_ms == 0) {
+        probe_rule_bound(&probe->rule, uv_now(forward->loop));
+        arm(probe);
+    }
+}
+
+void probe_session_down(struct forward *forward)
+{
+    if (forward->probe != NULL) {
+        probe_rule_session_down(&forward->probe->rule);
+        probe_look(forward);
+        if (forward->state == FORWARD_DEGRADED) {
+            forward->state = FORWARD_UP; /* a listener of ours, which stays */
+            (void)err_set(&forward->error, OK, "%s", "");
+        }
+    }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct probe *probe = handle->data;
+    struct forward *forward = probe->forward;
+    forward->probe = NULL;
+    free(probe);
+    forward_check_stopped(forward);
+}
+
+void probe_close(struct forward *forward)
+{
+    if (forward->probe != NULL) {
+        give_up(forward->probe);
+        uv_close((uv_handle_t *)&forward->probe->timer, on_timer_closed);
+    }
+}

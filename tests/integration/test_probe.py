@@ -1,0 +1,91 @@
+"""probe: tcp. A target that does not answer makes its forward degraded, with a sentence, and costs nobody a byte."""
+
+import hashlib
+import socket
+import threading
+
+import pytest
+from harness import clients, servers
+from harness.holdfast import definition
+from harness.ports import free_port
+from harness.proc import wait_until
+
+
+class Restartable:
+    """A server that can go and come back on the same port."""
+
+    def __init__(self, serve):
+        self._serve = serve
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.sock = None
+        self.accepted = 0
+
+    def start(self):
+        self.sock = socket.socket()
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.sock.bind(("127.0.0.1", self.port))
+        self.sock.listen(16)
+        threading.Thread(target=self._accept, args=(self.sock,), daemon=True).start()
+
+    def _accept(self, sock):
+        while True:
+            try:
+                client, _ = sock.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            client.close()
+
+    def stop(self):
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+
+
+@pytest.mark.parametrize("direction", ["local", "remote"])
+def test_a_target_that_goes_and_comes_back(sshd, holdfast, serve, direction):
+    target = Restartable(serve)
+    target.start()
+    port, other = free_port(), free_port()
+    echo = serve(servers.echo)
+    forwards = [
+        {direction: f"127.0.0.1:{port}", "to": target.address, "probe": "tcp", "probe_interval": "1s"},
+        {direction: f"127.0.0.1:{other}", "to": echo.address},
+    ]
+    holdfast.run(definition({"peer": sshd}, {"t": {"host": "peer", "forwards": forwards}}))
+    holdfast.wait_up()
+    sessions = sshd.session_pids()
+    wait_until(lambda: target.accepted >= 2, 10, "it is probed again and again")
+    with clients.connect(other) as sock:
+        target.stop()
+        said = holdfast.wait_log(rf"degraded \(was up\): the target {target.address} does not answer a probe: (.+)", 20)
+        assert said.group(1)
+        sock.sendall(b"it carries")
+        assert clients.read_exactly(sock, 10) == b"it carries"
+        mark = holdfast.err.mark()
+        target.start()
+        holdfast.wait_log(r"carries again, as its probe shows", 20, mark)
+        holdfast.wait_log(r"t: up \(was degraded\)", 20, mark)
+        sock.sendall(b"all the time")
+        assert clients.read_exactly(sock, 12) == b"all the time"
+    assert sshd.session_pids() == sessions, "a target that is down is no fault of the session"
+    target.stop()
+
+
+@pytest.mark.parametrize("direction", ["local", "remote"])
+def test_users_of_a_probed_forward_notice_nothing(sshd, holdfast, serve, direction):
+    port = free_port()
+    echo = serve(servers.echo)
+    forward = {direction: f"127.0.0.1:{port}", "to": echo.address, "probe": "tcp", "probe_interval": "1s"}
+    forward["max_channels"] = 1
+    holdfast.run(definition({"peer": sshd}, {"t": {"host": "peer", "forwards": [forward]}}))
+    holdfast.wait_up()
+    data = clients.pattern(1 << 20)
+    with clients.connect(port) as sock:
+        digest = hashlib.sha256()
+        for start in range(0, len(data), 1 << 16):
+            sock.sendall(data[start : start + (1 << 16)])
+            digest.update(clients.read_exactly(sock, min(1 << 16, len(data) - start)))
+        assert digest.digest() == hashlib.sha256(data).digest()
+        wait_until(lambda: len(echo.connections) >= 3, 15, "it is probed beside its user")
+    assert not holdfast.err.matching("refused|degraded")
