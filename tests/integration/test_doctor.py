@@ -11,6 +11,7 @@ from harness import clients, servers
 from harness.holdfast import binary, definition, host_entry, native, runner
 from harness.ports import free_port, is_listened_on
 from harness.sshd import make_key
+from harness.terminal import at_terminal
 
 SESSION_HOPS = [
     "definition", "key file", "agent", "name", "connect", "banner", "algorithms", "host key", "authentication", "packet size",
@@ -392,6 +393,19 @@ def test_forwards_are_judged_each(doctor):
     assert doctor.code == 1
     results = [hop["result"] for hop in doctor.hops if hop["forward"]]
     assert results == ["ok", "fail", "skipped", "skipped", "ok", "ok", "ok", "ok"]
+
+
+def test_a_passphrase_is_asked_for_at_a_terminal_alone(doctor):
+    """Without one the walk ends at the key; with one it goes on, and says that 'run' could not."""
+    sshd = doctor.start_sshd(user_key=make_key(doctor.folder / "locked", passphrase="open sesame"))
+    text = doctor.define(host_entry(sshd), {"remote": 0, "to": doctor.echo()})
+    doctor.look(text)
+    assert doctor.code == 1 and doctor.hop("key file")["result"] == "fail"
+    words = [*runner(), binary(), "doctor", "-c", native(doctor.program.folder / "tunnels.yaml")]
+    code, shown = at_terminal(words, [(rb"passphrase for key", "open sesame")], doctor.program.environment())
+    assert code == 0, shown
+    assert re.search(r"warning +key file .* 'run' has nobody to ask", shown)
+    assert re.search(r"ok +authentication +let in as", shown)
 
 
 def test_only_those_named(doctor):

@@ -28,6 +28,10 @@ ELSEWHERE = {
         "test_a_command_beside_the_file": "the command is a script of this machine: tests/windows/test_addresses.py",
         "test_valid_ones_are_shown[sockets]": "no Unix sockets on Windows: test_program.py has the refusal",
     },
+    "test_doctor.py": {
+        "test_fault[key rights": "Windows has access lists: tests/windows/test_keys.py has what is said of them",
+        "test_fault[-R: no socket": "no Unix sockets on Windows",
+    },
     "test_forwards.py": {
         "test_connections_that_the_peer_offers_wait": "Windows has no way to ask for an acknowledgement (TCP_QUICKACK)",
     },
