@@ -49,6 +49,15 @@ ELSEWHERE = {
         "has test_ended_while_it_asks",
         "test_the_end_of_its_terminal_ends_it": "Wine tells no program that its terminal has gone: packaging/windows/CHECKLIST.md",
     },
+    "test_watch.py": {
+        "test_screenshot": "Wine paints its console by moves of its own, which tmux is not made for: test_a_console_shows_it",
+        "test_its_size": "see test_screenshot",
+        "test_a_long_list": "see test_screenshot",
+        "test_the_terminal": "see test_screenshot",
+        "test_a_service_that": "see test_screenshot",
+        "test_colours": "see test_screenshot",
+        "test_one_name": "see test_screenshot",
+    },
 }
 
 
