@@ -215,7 +215,7 @@ def test_the_socket_is_private_and_one_left_behind_is_taken_over(new_holdfast, s
     assert path.read_text() == "precious"
 
 
-@pytest.mark.skipif(bool(runner()), reason="Wine's pipes have names of their own: one keeper there is seen in test_keeper")
+@pytest.mark.skipif(bool(runner()), reason="a pipe of Windows has no path: its one keeper is seen in unit.test_local_server")
 def test_a_second_one_does_without(new_holdfast, sshd):
     one, two = new_holdfast(), new_holdfast()
 

@@ -195,7 +195,9 @@ static enum err open_pipe(struct local_server *server, const char *path, struct 
         DWORD code = GetLastError();
         return err_set(info, win_err(code), "cannot make an access list for %.200s: %s", path, win_err_text(code));
     }
-    DWORD failed = make_instance(server, true);
+    /* Windows says so by itself (FILE_FLAG_FIRST_PIPE_INSTANCE); a Wine that does not know the flag would share the
+     * name. */
+    DWORD failed = win_agent_pipe_exists(path) ? ERROR_PIPE_BUSY : make_instance(server, true);
     if (failed == ERROR_ACCESS_DENIED || failed == ERROR_PIPE_BUSY)
         return err_set(info, ERR_BUSY, "%.200s is already kept by another process", path);
     if (failed == ERROR_SUCCESS)
