@@ -9,6 +9,7 @@ from conftest import REMOTE
 from harness import servers
 from harness.holdfast import binary, definition, host_entry
 from harness.netns import Link
+from test_local_names import link_local, respond  # noqa: F401
 
 NOBODY = "10.77.0.9"  # an address of the link that no host has
 
@@ -59,6 +60,21 @@ def drop(doctor, rule):
 
 def test_all_is_well(doctor):
     assert {hop["result"] for hop in doctor()} == {"ok"}
+
+
+def test_a_name_that_the_local_network_tells(doctor, respond):  # noqa: F811
+    for namespace in (doctor.near, doctor.far):
+        link_local(namespace)
+    respond({"macbook.local": [Link.FAR]})
+    hops = doctor(hostname="macbook.local", strict_host_key_checking="no", seconds=5)
+    (name,) = [hop for hop in hops if hop["hop"] == "name"]
+    assert name["result"] == "ok"
+    assert f"macbook.local: {Link.FAR} (by multicast DNS)" in name["seen"]
+    assert not [hop for hop in hops if hop["result"] == "fail"]
+
+
+def test_a_name_that_nobody_tells(doctor):
+    only_failure(doctor(hostname="macbook.local", seconds=5), "name", "macbook.local: ", "Bonjour")
 
 
 def test_packets_vanish(doctor):
