@@ -67,8 +67,12 @@ static int take_all(struct wanted *wanted)
 static int check_names(const struct wanted *wanted, const struct config *config)
 {
     const char **known = calloc(config->tunnel_count + 1, sizeof *known);
-    int code = known == NULL ? cli_usage("out of memory") : -1;
-    for (size_t i = 0; known != NULL && i < config->tunnel_count; i++) {
+    int code = -1;
+    if (known == NULL) {
+        (void)cli_usage("out of memory");
+        return CLI_FAILED;
+    }
+    for (size_t i = 0; i < config->tunnel_count; i++) {
         known[i] = config->tunnels[i].name;
     }
     for (size_t i = 0; code < 0 && i < wanted->name_count; i++) {
