@@ -115,7 +115,7 @@ static const char doctor[] = "Usage: holdfast doctor [-c FILE|DIR]... [--json] [
                              "\n"
                              "Changes nothing: no key is pinned, a target gets no byte, a listener on the peer\n"
                              "is taken back at once, and the ports of a running holdfast are left alone. Each\n"
-                             "hop has connect_timeout. Passphrases are asked for at a terminal, without --json.\n"
+                             "hop has connect_timeout. Passphrases are asked for at a terminal, not by --json.\n"
                              "\n"
                              "Exit codes: 0 nothing failed, 1 something did, 2 usage or definition error\n";
 
