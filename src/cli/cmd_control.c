@@ -19,7 +19,7 @@ static int take_words(int argc, char **argv, struct control_request *request)
         }
         if (args.kind != ARG_OPERAND)
             return cli_unknown(&args, argv[0], names, sizeof names / sizeof names[0]);
-        request->names[request->name_count++] = (char *)(uintptr_t)args.text;
+        request->names[request->name_count++] = args.argv[args.index];
     }
     if (request->command == CONTROL_RELOAD && request->name_count > 0)
         return cli_usage("reload: '%s' is too much; all definitions are read again", request->names[0]);

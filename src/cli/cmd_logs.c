@@ -20,7 +20,7 @@ static int take_flags(int argc, char **argv, struct control_request *request)
             return CLI_OK;
         }
         if (args.kind == ARG_OPERAND)
-            request->names[request->name_count++] = (char *)(uintptr_t)args.text;
+            request->names[request->name_count++] = args.argv[args.index];
         else if ((args.kind == ARG_FLAG && args.flag == 'f') ||
                  (args.kind == ARG_LONG && strcmp(args.text, "follow") == 0 && !args_has_joined(&args)))
             request->follow = true;

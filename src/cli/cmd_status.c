@@ -44,7 +44,7 @@ static int take_flags(int argc, char **argv, struct status_flags *flags)
             return CLI_OK;
         }
         if (args.kind == ARG_OPERAND)
-            flags->request.names[flags->request.name_count++] = (char *)(uintptr_t)args.text;
+            flags->request.names[flags->request.name_count++] = args.argv[args.index];
         else if (args.kind == ARG_LONG)
             code = take_long(&args, flags);
         else
