@@ -43,14 +43,13 @@ static void read_probe(struct loader *loader, const struct key_path *path, const
     } else if (strcmp(text, "tcp") == 0) {
         spec->probe = PROBE_TCP;
     } else if (strcmp(text, "loop") != 0) {
-        loader_error(loader, loader_place(loader, value), path, "'%s' is not off or tcp",
+        loader_error(loader, loader_place(loader, value), path, "'%s' is not off, tcp or loop",
                      text_shown(text, shown, sizeof shown));
     } else if (spec->type != FORWARD_REMOTE) {
         loader_error(loader, loader_place(loader, value), path,
                      "only a remote forward leads back to us; a local one has 'probe: tcp'");
     } else {
-        loader_error(loader, loader_place(loader, value), path,
-                     "loop: not in this version; 'probe: tcp' asks the target");
+        spec->probe = PROBE_LOOP;
     }
 }
 

@@ -110,6 +110,9 @@ static void begin_relay(struct connection *connection)
     }
     connection->state = CONNECTION_RELAYING;
     connection->socket = NULL;
+    if (connection->input_ended) {
+        channel->events->on_input_end(channel->owner); /* it was told to us, before there was a relay */
+    }
 }
 
 /* ---- -L ---- */
@@ -318,6 +321,14 @@ void connection_check_waiting(struct forward *forward)
 
 /* ---- -R ---- */
 
+static void close_channel(struct connection *connection)
+{
+    struct stream *channel = channel_stream(connection->channel);
+    channel->events = NULL;
+    channel->ops->close(channel);
+    connection->channel = NULL;
+}
+
 void connection_target_failed(struct connection *connection, enum err code, const char *reason)
 {
     struct forward *forward = connection->forward;
@@ -330,6 +341,11 @@ void connection_target_failed(struct connection *connection, enum err code, cons
     if (!connection->cancelled) {
         log_warning(forward->log_name, "-R %s: connection from %s:%u: the target did not answer: %s",
                     target_text(forward, to, sizeof to), connection->originator, connection->originator_port, reason);
+    }
+    if (connection->is_accepted) {
+        close_channel(connection);
+        end(connection);
+        return;
     }
     channel_reject(connection->channel, code == ERR_CANCELLED ? ERR_BUSY : ERR_CONNECT, reason);
     connection->channel = NULL;
@@ -347,7 +363,9 @@ void connection_target_connected(struct connection *connection)
         end(connection);
         return;
     }
-    channel_accept(connection->channel);
+    if (!connection->is_accepted) {
+        channel_accept(connection->channel);
+    }
     begin_relay(connection);
 }
 
@@ -381,7 +399,6 @@ static void dial_path(struct connection *connection, const char *path)
 
 void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer)
 {
-    const struct endpoint *to = &forward->spec->to;
     if (forward_refuses(forward, offer->originator_host)) {
         channel_reject(channel, ERR_BUSY, "too many connections (max_channels)");
         return;
@@ -396,6 +413,16 @@ void connection_take(struct forward *forward, struct channel *channel, const str
     connection->channel = channel;
     (void)strncat(connection->originator, offer->originator_host, sizeof connection->originator - 1);
     connection->originator_port = offer->originator_port;
+    if (probe_tells_apart(connection, offer)) {
+        return;
+    }
+    connection_told_apart(connection);
+}
+
+void connection_told_apart(struct connection *connection)
+{
+    const struct endpoint *to = &connection->forward->spec->to;
+    connection->state = CONNECTION_DIALING;
     if (to->kind == ENDPOINT_UNIX) {
         dial_path(connection, to->path);
         return;
@@ -438,6 +465,12 @@ void connection_cancel(struct connection *connection, const char *why)
     case CONNECTION_HELD: end(connection); break;
     case CONNECTION_ASKING: asker_cancel(connection->forward->asker, &connection->wait); break;
     case CONNECTION_OPENING: channel_cancel_open(connection->channel); break;
+    case CONNECTION_APART:
+        if (connection->channel != NULL) {
+            close_channel(connection);
+        }
+        end(connection);
+        break;
     case CONNECTION_DIALING:
         if (connection->dial != NULL) {
             dial_cancel(connection->dial);

@@ -185,7 +185,8 @@ void forward_session_down(struct forward *forward)
     while (link != &forward->connections) {
         struct connection *connection = container_of(link, struct connection, link);
         link = link->next;
-        if (connection->state == CONNECTION_DIALING || connection->state == CONNECTION_ASKING) {
+        if (connection->state == CONNECTION_DIALING || connection->state == CONNECTION_ASKING ||
+            connection->state == CONNECTION_APART) {
             connection_cancel(connection, "the session ended");
         }
     }
@@ -208,7 +209,7 @@ void forward_drain(struct forward *forward, const char *why)
         struct connection *connection = container_of(link, struct connection, link);
         link = link->next;
         if (connection->state == CONNECTION_HELD || connection->state == CONNECTION_DIALING ||
-            connection->state == CONNECTION_ASKING) {
+            connection->state == CONNECTION_ASKING || connection->state == CONNECTION_APART) {
             connection_cancel(connection, why);
         }
     }

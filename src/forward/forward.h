@@ -27,6 +27,8 @@ struct forward_events {
     void (*on_stopped)(void *arg, struct forward *forward);
     /* A connection ended (for draining). */
     void (*on_connection_end)(void *arg, struct forward *forward);
+    /* Its probes show that the session does not carry it, and a new listener does not mend that. May be NULL. */
+    void (*on_broken)(void *arg, struct forward *forward, const struct err_info *why);
     void *arg;
 };
 

@@ -63,6 +63,7 @@ enum connection_state {
     CONNECTION_HELD = 0, /* -L: no session yet */
     CONNECTION_ASKING,   /* the target moves, and somebody is asked where it is */
     CONNECTION_OPENING,  /* -L: the peer connects */
+    CONNECTION_APART,    /* -R: it may be a probe that comes back; see loop.h */
     CONNECTION_DIALING,  /* -R: we connect */
     CONNECTION_RELAYING,
     CONNECTION_CLOSING
@@ -82,7 +83,10 @@ struct connection {
     bool target_is_fresh; /* it was asked for this connection: asking again would not help */
     uint64_t since_ms, opened_ms;
     bool cancelled;
-    bool is_probe; /* ours: nobody's socket, and not counted */
+    bool is_accepted; /* -R: the peer was told so before the target was asked */
+    bool input_ended; /* and its client's end of stream has come since */
+    char token[16];   /* what a probe would say */
+    bool is_probe;    /* ours: nobody's socket, and not counted */
     char originator[64];
     uint16_t originator_port;
 };
@@ -121,6 +125,8 @@ void connection_open_at(struct connection *connection, const char *host, uint16_
 void connection_open_failed(struct connection *connection, const char *reason);
 /* -L: back to waiting for a session. */
 void connection_hold(struct connection *connection);
+/* -R: it is a client's, and goes on to the target. */
+void connection_told_apart(struct connection *connection);
 /* -R: its socket is connected, or will not be. */
 void connection_target_connected(struct connection *connection);
 void connection_target_failed(struct connection *connection, enum err code, const char *reason);
@@ -142,6 +148,10 @@ const struct err_info *probe_complaint(const struct forward *forward);
 void probe_result(struct connection *connection, bool worked, const char *reason);
 /* It is freed, with or without a result. */
 void probe_gone(struct forward *forward, const struct connection *connection);
+/* An offered connection may be a probe that comes back: true when it has been taken for telling it apart. */
+bool probe_tells_apart(struct connection *connection, const struct channel_offer *offer);
+/* It was the probe, whose channel is closed by now. */
+void probe_came_back(struct connection *connection);
 void probe_close(struct forward *forward);
 
 /* ---- target.c ---- */

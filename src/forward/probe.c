@@ -5,16 +5,21 @@
 
 #include "base/log.h"
 #include "forward/internal.h"
+#include "forward/loop.h"
 #include "forward/probe_rule.h"
 
-enum { DEFAULT_LIMIT_MS = 10000 };
+enum { DEFAULT_LIMIT_MS = 10000, APART_TICK_MS = 50 };
 
 struct probe {
     struct forward *forward;
     struct probe_rule rule;
-    struct err_info why;           /* it is degraded */
-    uv_timer_t timer;              /* the next probe, or the end of the wait for the one that runs */
-    struct connection *connection; /* the one that runs */
+    struct err_info why;    /* it is degraded */
+    uv_timer_t timer;       /* the next probe, or the end of the wait for the one that runs */
+    uv_timer_t apart_timer; /* while connections are told apart */
+    unsigned handles;
+    struct connection *connection; /* the one that runs, or */
+    struct loop *loop;
+    bool is_prohibited; /* in this session a loop can find out nothing */
 };
 
 static uint64_t limit_ms(const struct forward *forward)
@@ -29,7 +34,7 @@ static const char *text_of(const struct forward *forward, char *out, size_t cap_
 
 static bool can_be_probed(const struct forward *forward)
 {
-    return forward->session != NULL && !forward->drained && !forward->stopping &&
+    return forward->session != NULL && !forward->probe->is_prohibited && !forward->drained && !forward->stopping &&
            (forward->state == FORWARD_UP || forward->state == FORWARD_DEGRADED);
 }
 
@@ -45,9 +50,15 @@ static void arm(struct probe *probe)
 static void give_up(struct probe *probe)
 {
     struct connection *connection = probe->connection;
+    struct loop *loop = probe->loop;
     probe->connection = NULL;
+    probe->loop = NULL;
     if (connection != NULL) {
         connection_cancel(connection, "the probe is over");
+    }
+    if (loop != NULL) {
+        loop_end(loop);
+        (void)loop_release(probe->forward, true);
     }
 }
 
@@ -67,6 +78,28 @@ static void heal(struct probe *probe)
     forward_set_state(forward, FORWARD_UP, NULL);
 }
 
+/* Cancelled and asked for in one: the peer takes requests in order. */
+static void bind_anew(struct probe *probe)
+{
+    char text[600];
+    struct forward *forward = probe->forward;
+    log_warning(forward->log_name, "%s: still so; the peer is asked for a new listener",
+                text_of(forward, text, sizeof text));
+    probe_rule_pause(&probe->rule);
+    remote_cancel(forward);
+    forward->state = FORWARD_IDLE;
+    remote_bind(forward);
+}
+
+static void end_session(struct probe *probe)
+{
+    struct forward *forward = probe->forward;
+    probe_rule_pause(&probe->rule);
+    if (forward->events.on_broken != NULL) {
+        forward->events.on_broken(forward->events.arg, forward, &probe->why);
+    }
+}
+
 static void finish(struct probe *probe, enum probe_outcome outcome, const char *reason)
 {
     char text[600];
@@ -74,22 +107,45 @@ static void finish(struct probe *probe, enum probe_outcome outcome, const char *
     give_up(probe);
     if (outcome != PROBE_WORKED) {
         char to[256];
-        (void)err_set(&probe->why, ERR_CONNECT, "the target %s does not answer a probe: %s",
-                      endpoint_text(&forward->spec->to, to, sizeof to), reason);
+        if (outcome == PROBE_TARGET_FAILED) {
+            (void)err_set(&probe->why, ERR_CONNECT, "the target %s does not answer a probe: %s",
+                          endpoint_text(&forward->spec->to, to, sizeof to), reason);
+        } else {
+            (void)err_set(&probe->why, ERR_CONNECT, "a probe did not come back through the peer's listener: %s",
+                          reason);
+        }
     }
     switch (probe_rule_result(&probe->rule, outcome, uv_now(forward->loop))) {
     case PROBE_STEP_DEGRADE: degrade(probe); break;
     case PROBE_STEP_HEALED: heal(probe); break;
-    case PROBE_STEP_BIND_ANEW:
-    case PROBE_STEP_END_SESSION:
+    case PROBE_STEP_BIND_ANEW: bind_anew(probe); break;
+    case PROBE_STEP_END_SESSION: end_session(probe); break;
     case PROBE_STEP_NONE:
         if (outcome != PROBE_WORKED) {
             log_debug(forward->log_name, "%s: %s", text_of(forward, text, sizeof text), probe->why.message);
         }
         break;
     }
-    if (can_be_probed(forward)) {
+    if (can_be_probed(forward) && probe->rule.due_ms != 0) {
         arm(probe);
+    }
+}
+
+static void on_loop_ended(void *arg, enum loop_end ended, const char *reason)
+{
+    struct probe *probe = arg;
+    char text[600];
+    probe->loop = NULL;
+    (void)loop_release(probe->forward, true);
+    if (ended == LOOP_CLOSED) {
+        finish(probe, PROBE_WAY_FAILED, reason);
+    } else if (ended == LOOP_PROHIBITED) {
+        log_warning(probe->forward->log_name,
+                    "%s: not probed, since the peer does not let us connect to its own listener (%s); permit that by "
+                    "PermitOpen or permitopen, or use 'probe: tcp'",
+                    text_of(probe->forward, text, sizeof text), reason);
+        probe->is_prohibited = true;
+        probe_look(probe->forward);
     }
 }
 
@@ -98,8 +154,13 @@ static void begin(struct probe *probe)
     struct forward *forward = probe->forward;
     probe_rule_pause(&probe->rule);
     (void)uv_timer_start(&probe->timer, on_timer, limit_ms(forward), 0);
-    connection_probe(forward, &probe->connection);
-    if (probe->connection == NULL && probe->rule.due_ms == 0) { /* nothing was left to begin it with */
+    if (forward->spec->probe == PROBE_TCP) {
+        connection_probe(forward, &probe->connection);
+    } else if (forward->spec->max_channels == 0 || forward->counts.channels < forward->spec->max_channels) {
+        probe->loop = loop_begin(forward, on_loop_ended, probe); /* else it carries, and has no room for a probe */
+    }
+    if (probe->connection == NULL && probe->loop == NULL &&
+        probe->rule.due_ms == 0) { /* nothing was left to begin it with */
         probe_rule_bound(&probe->rule, uv_now(forward->loop) + probe->rule.interval_ms);
         arm(probe);
     }
@@ -112,12 +173,40 @@ static void on_timer(uv_timer_t *timer)
     if (!can_be_probed(probe->forward)) {
         return;
     }
-    if (probe->connection == NULL) {
+    if (probe->connection == NULL && probe->loop == NULL) {
         begin(probe);
         return;
     }
     (void)snprintf(reason, sizeof reason, "nothing came within %.3g s", (double)limit_ms(probe->forward) / 1000.0);
-    finish(probe, PROBE_TARGET_FAILED, reason);
+    finish(probe, probe->loop != NULL ? PROBE_WAY_FAILED : PROBE_TARGET_FAILED, reason);
+}
+
+static void on_apart_tick(uv_timer_t *timer)
+{
+    struct probe *probe = timer->data;
+    if (!loop_release(probe->forward, false)) {
+        (void)uv_timer_stop(timer);
+    }
+}
+
+bool probe_tells_apart(struct connection *connection, const struct channel_offer *offer)
+{
+    struct probe *probe = connection->forward->probe;
+    if (probe == NULL || probe->loop == NULL || !loop_may_be(connection->forward, offer)) {
+        return false;
+    }
+    (void)uv_timer_start(&probe->apart_timer, on_apart_tick, APART_TICK_MS, APART_TICK_MS);
+    loop_tell_apart(connection, probe->loop);
+    return true;
+}
+
+void probe_came_back(struct connection *connection)
+{
+    struct probe *probe = connection->forward->probe;
+    connection_cancel(connection, "the probe is over");
+    if (probe != NULL && probe->loop != NULL) {
+        finish(probe, PROBE_WORKED, "");
+    }
 }
 
 void probe_result(struct connection *connection, bool worked, const char *reason)
@@ -148,7 +237,9 @@ bool probe_make(struct forward *forward)
     probe->forward = forward;
     probe_rule_init(&probe->rule, forward->spec->probe_interval_ms);
     (void)uv_timer_init(forward->loop, &probe->timer);
-    probe->timer.data = probe;
+    (void)uv_timer_init(forward->loop, &probe->apart_timer);
+    probe->timer.data = probe->apart_timer.data = probe;
+    probe->handles = 2;
     forward->probe = probe;
     return true;
 }
@@ -178,6 +269,7 @@ void probe_session_down(struct forward *forward)
 {
     if (forward->probe != NULL) {
         probe_rule_session_down(&forward->probe->rule);
+        forward->probe->is_prohibited = false;
         probe_look(forward);
         if (forward->state == FORWARD_DEGRADED) {
             forward->state = FORWARD_UP; /* a listener of ours, which stays */
@@ -190,6 +282,9 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     struct probe *probe = handle->data;
     struct forward *forward = probe->forward;
+    if (--probe->handles > 0) {
+        return;
+    }
     forward->probe = NULL;
     free(probe);
     forward_check_stopped(forward);
@@ -200,5 +295,6 @@ void probe_close(struct forward *forward)
     if (forward->probe != NULL) {
         give_up(forward->probe);
         uv_close((uv_handle_t *)&forward->probe->timer, on_timer_closed);
+        uv_close((uv_handle_t *)&forward->probe->apart_timer, on_timer_closed);
     }
 }

@@ -46,6 +46,8 @@ double tunnel_chance(void);
 bool tunnel_ends_by_forward(const struct tunnel *tunnel);
 /* All forwards have answered, or some are still asked: what does it make of the tunnel? */
 void tunnel_evaluate(struct tunnel *tunnel);
+/* A forward's probes show that the session does not carry it: it is ended, and a new one begun. */
+void tunnel_session_broken(struct tunnel *tunnel, const struct err_info *why);
 /* A tunnel that drains has no connection left. */
 void tunnel_drained(struct tunnel *tunnel);
 /* on_stopped when nothing is left. */

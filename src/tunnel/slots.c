@@ -160,11 +160,20 @@ static void on_connection_end(void *arg, struct forward *forward)
 
 /* ---- making and changing them ---- */
 
+static void on_broken(void *arg, struct forward *forward, const struct err_info *why)
+{
+    (void)forward;
+    tunnel_session_broken(arg, why);
+}
+
 static bool make_one(struct tunnel *tunnel, struct forward_slot *slot, const struct forward_spec *spec,
                      const struct tunnel_spec *of)
 {
-    const struct forward_events events = {
-        .on_change = on_change, .on_stopped = on_stopped, .on_connection_end = on_connection_end, .arg = tunnel};
+    const struct forward_events events = {.on_change = on_change,
+                                          .on_stopped = on_stopped,
+                                          .on_connection_end = on_connection_end,
+                                          .on_broken = on_broken,
+                                          .arg = tunnel};
     slot->forward = forward_new(tunnel->loop, spec, tunnel->spec.name, of->host.connect_timeout_ms, &events);
     if (slot->forward == NULL) {
         return false;

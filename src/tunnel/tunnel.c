@@ -132,6 +132,13 @@ bool tunnel_ends_by_forward(const struct tunnel *tunnel)
     return tunnel->spec.exit_on_forward_failure || tunnel->spec.once;
 }
 
+void tunnel_session_broken(struct tunnel *tunnel, const struct err_info *why)
+{
+    if (tunnel->session_ready && !tunnel->stopping) {
+        end_session(tunnel, why);
+    }
+}
+
 void tunnel_evaluate(struct tunnel *tunnel)
 {
     const struct err_info *failed = NULL;

@@ -75,13 +75,10 @@ BAD = {
     "probe of a tunnel": (
         tunnel("probe: tcp"), "3:12: tunnels.t.probe: this is about one forward; it goes beside its 'to'"),
     "probe by a word like no other": (
-        forward("local: 8080", "to: a:80", "probe: ping"), f"7:16: {TO}.probe: 'ping' is not off or tcp"),
+        forward("local: 8080", "to: a:80", "probe: ping"), f"7:16: {TO}.probe: 'ping' is not off, tcp or loop"),
     "probe of a local loop": (
         forward("local: 8080", "to: a:80", "probe: loop"),
         f"7:16: {TO}.probe: only a remote forward leads back to us; a local one has 'probe: tcp'"),
-    "probe by a loop": (
-        forward("remote: 8080", "to: a:80", "probe: loop"),
-        f"7:16: {TO}.probe: loop: not in this version; 'probe: tcp' asks the target"),
     "probe_interval out of range": (
         forward("local: 8080", "to: a:80", "probe: tcp", "probe_interval: 10ms"),
         f"8:25: {TO}.probe_interval: 10ms is not in 1s-24h"),

@@ -1,8 +1,10 @@
 """probe: tcp. A target that does not answer makes its forward degraded, with a sentence, and costs nobody a byte."""
 
+import concurrent.futures
 import hashlib
 import socket
 import threading
+import time
 
 import pytest
 from harness import clients, servers
@@ -89,3 +91,54 @@ def test_users_of_a_probed_forward_notice_nothing(sshd, holdfast, serve, directi
         assert digest.digest() == hashlib.sha256(data).digest()
         wait_until(lambda: len(echo.connections) >= 3, 15, "it is probed beside its user")
     assert not holdfast.err.matching("refused|degraded")
+
+
+def test_users_beside_a_probe_that_loops(sshd, holdfast, serve):
+    """Clients from the peer itself, which a probe is told apart from: those that speak first, late, or never, and those
+    that begin as a probe could."""
+    port, greeting = free_port(), free_port()
+    echo, first = serve(servers.echo), serve(servers.speaks_first)
+    looped = {"probe": "loop", "probe_interval": "1s"}
+    forwards = [
+        {"remote": f"127.0.0.1:{port}", "to": echo.address, **looped},
+        {"remote": f"127.0.0.1:{greeting}", "to": first.address, **looped},
+    ]
+    holdfast.run(definition({"peer": sshd}, {"t": {"host": "peer", "forwards": forwards}}))
+    holdfast.wait_up()
+
+    def greeted():
+        with clients.connect(greeting) as sock:
+            return sock.recv(1)
+
+    wanted = greeted()
+    assert wanted
+    end = time.monotonic() + 5  # several probes of each
+    count = [0]
+
+    def user(number):
+        data = clients.pattern(1 + 4999 * number, number)
+        while time.monotonic() < end:
+            assert clients.exchange(port, data) == data
+            assert greeted() == wanted
+            count[0] += 1
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(user, number) for number in range(4)]:
+            done.result()
+    print(f"{count[0]} rounds beside probes")
+    with clients.connect(port) as quiet:  # says nothing for longer than a probe is waited for
+        time.sleep(1.5)
+        quiet.sendall(b"late")
+        assert clients.read_exactly(quiet, 4) == b"late"
+    assert not holdfast.err.matching("warning|degraded")
+
+
+def test_a_peer_that_does_not_permit_the_loop(start_sshd, holdfast, serve):
+    sshd = start_sshd({"PermitOpen": "localhost:1"})
+    port = free_port()
+    forward = {"remote": f"127.0.0.1:{port}", "to": serve(servers.echo).address, "probe": "loop", "probe_interval": "1s"}
+    holdfast.run(definition({"peer": sshd}, {"t": {"host": "peer", "forwards": [forward]}}))
+    holdfast.wait_up()
+    holdfast.wait_log(r"not probed, since the peer does not let us connect to its own listener", 15)
+    assert clients.exchange(port, b"it carries") == b"it carries"
+    assert not holdfast.err.matching("degraded")
