@@ -1,6 +1,7 @@
 """`holdfast service` under a real systemd, and its unit as systemd-analyze sees it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ from harness.proc import wait_until
 from harness.servers import echo
 from harness.systemd import PROGRAM, Machine, why_not
 
-REASON = why_not()
+# A sanitizer at the end of a process traces it, which a unit does not permit.
+REASON = "the program is sanitized" if os.environ.get("HOLDFAST_SANITIZED") else why_not()
 real_one = pytest.mark.skipif(REASON is not None, reason=f"no systemd can be booted here: {REASON}")
 has_analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (package systemd)")
 

@@ -76,12 +76,11 @@ size_t journal_encode(enum log_level level, const char *tunnel, const char *mess
 bool journal_is_stream(const char *stream, int fd)
 {
     struct stat status;
-    uint64_t device = 0;
-    uint64_t inode = 0;
-    char after = 0;
-    if (stream == NULL || sscanf(stream, "%" SCNu64 ":%" SCNu64 "%c", &device, &inode, &after) != 2)
+    char ours[64];
+    if (stream == NULL || fstat(fd, &status) != 0)
         return false;
-    return fstat(fd, &status) == 0 && (uint64_t)status.st_dev == device && (uint64_t)status.st_ino == inode;
+    (void)snprintf(ours, sizeof ours, "%" PRIu64 ":%" PRIu64, (uint64_t)status.st_dev, (uint64_t)status.st_ino);
+    return strcmp(stream, ours) == 0;
 }
 
 /* log_writer: the tunnel goes into the text as well, since most people read no fields. */

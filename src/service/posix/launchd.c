@@ -171,7 +171,7 @@ static enum err uninstall(const char *name, bool is_persons, struct err_info *in
         result = err_set(info, ERR_USAGE, "there is no service '%s'; 'holdfast service install' makes one", name);
     if (result == OK && found == OWN_FILE_OF_OTHERS)
         result = err_set(info, ERR_BUSY, "%s was not written by holdfast, and is left alone", path);
-    if (result == OK) {
+    if (result == OK && path != NULL) {
         (void)bootout(name, is_persons, NULL); /* fails when it was not loaded */
         (void)unlink(path);
     }

@@ -145,7 +145,7 @@ static enum err uninstall(const char *name, bool is_persons, struct err_info *in
         result = systemctl("stop", unit_name(name, unit), is_persons, NULL, info);
     if (result == OK)
         result = systemctl("disable", unit, is_persons, NULL, info);
-    if (result == OK) {
+    if (result == OK && path != NULL) {
         if (!is_persons)
             (void)systemctl("clean", unit, false, NULL, NULL); /* its state; definitions are no part of that */
         (void)unlink(path);
