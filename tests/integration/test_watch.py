@@ -145,7 +145,7 @@ def test_a_long_list_scrolls(holdfast, sshd, echo, tmux):
 
 def shell(words):
     """What a person's shell shows before and after it."""
-    return f"echo BEFORE; {shlex.join(words)}; echo code $?; stty -a; exec cat"
+    return f"echo BEFORE; {shlex.join(words)}; echo code $?; stty -a; echo END; exec cat"
 
 
 @pytest.mark.parametrize("way", ["q", "C-c", signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSEGV])
@@ -158,7 +158,7 @@ def test_the_terminal_is_as_before(watched, tmux, holdfast, way):
     else:
         (pid,) = [p for p in descendants_of(int(terminal.ask("pane_pid"))) if "--watch" in command_of(p)]
         subprocess.run(["kill", f"-{way.value}", str(pid)], check=True)
-    rows = terminal.wait_text("speed ")
+    rows = terminal.wait_text("END")
     assert rows[0] == "BEFORE"
     assert f"code {0 if way != signal.SIGSEGV else 128 + way.value}" in "\n".join(rows)
     assert re.search(r"(?<!-)icanon", " ".join(rows)) and re.search(r"(?<!-)echo\b", " ".join(rows))
