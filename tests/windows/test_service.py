@@ -12,6 +12,7 @@ from harness.holdfast import definition, native
 from harness.ports import free_port
 from harness.proc import wait_until
 from harness.sshd import make_key
+from harness.wine_prefix import wine
 
 MEBIBYTE = 1 << 20
 PREFIX = Path(os.environ.get("HOLDFAST_WINEPREFIX", "."))
@@ -121,6 +122,24 @@ def test_life_of_a_service(service, defined, sshd):
     assert sorted(path.name for path in FOLDER.iterdir()) == ["known_hosts", "t.yaml"]
     code, said = service("status")
     assert code == 2 and "there is no service 'holdfast'" in said
+
+
+def test_a_service_loads_its_definitions_again(service, defined, sshd):
+    """Told by the manager: a tunnel that is new comes up, and the one that was there keeps its session."""
+    port = defined()
+    assert service("install", *SYSTEM)[0] == 0
+    assert service("start")[0] == 0
+    wait_until(lambda: answers(port), 30, "the tunnel is up")
+    other = defined("u.yaml", "u")
+    text = (FOLDER / "u.yaml").read_text()
+    (FOLDER / "u.yaml").write_text(text.replace("peer", "again"))  # the names of hosts are those of all files
+    tool = Path(os.environ["HOLDFAST_BIN"]).parent / "tests" / "windows" / "service_control.exe"
+    done = wine(str(tool), "holdfast")
+    assert done.returncode == 0, done
+    wait_until(lambda: answers(other), 30, "the new tunnel is up")
+    assert "reloaded: 1 added; 1 unchanged" in log()
+    assert len(re.findall(r"\bt: up \(was ", log())) == 1 and answers(port)
+    assert service("stop")[0] == 0
 
 
 def test_two_services_by_name(service, defined, tmp_path):
