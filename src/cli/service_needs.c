@@ -100,6 +100,10 @@ enum err service_needs_find(struct service_needs *needs, const struct config *co
         plan->uses_homes = plan->uses_homes || is_in_homes(config->log.path);
         result = add_folder_of(needs, plan, config->log.path);
     }
+    if (config->metrics_file != NULL && result == OK) {
+        plan->uses_homes = plan->uses_homes || is_in_homes(config->metrics_file);
+        result = add_folder_of(needs, plan, config->metrics_file);
+    }
     plan->keys = (const char *const *)needs->keys.items;
     plan->key_count = needs->keys.count;
     plan->writable = (const char *const *)needs->writable.items;

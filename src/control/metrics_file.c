@@ -12,7 +12,7 @@
 
 #define INTERVAL_MS 15000
 #define SOON_MS 100    /* several changes at once are written once */
-#define FILE_MODE 0644 /* node_exporter is another user; the umask has its say */
+#define FILE_MODE 0644 /* whatever the umask says: node_exporter is another user, and nothing in it is secret */
 #define FIRST_WORDS "# HELP holdfast_"
 
 struct metrics_file {
@@ -92,6 +92,8 @@ static enum err write_temporary(const struct metrics_file *file, struct err_info
     uv_fs_req_cleanup(&request);
     if (out < 0)
         return io_error(info, file->temporary, "cannot be made", out);
+    (void)uv_fs_fchmod(NULL, &request, out, FILE_MODE, NULL);
+    uv_fs_req_cleanup(&request);
     enum err result = write_bytes(out, file->temporary, file->text, info);
     int status = uv_fs_close(NULL, &request, out, NULL);
     uv_fs_req_cleanup(&request);

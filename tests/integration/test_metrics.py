@@ -96,12 +96,13 @@ def test_what_prometheus_is_told(holdfast, sshd, serve):
     assert samples(kept.call("status", "--prometheus", "waits").stdout).keys().isdisjoint({("holdfast_tunnel_up", (("tunnel", "works"),))})
 
 
-def test_the_file_follows_the_tunnels(holdfast, sshd, serve, tmp_path):
+def test_the_file_follows_the_tunnels(new_holdfast, sshd, serve, tmp_path):
+    holdfast = new_holdfast(["sh", "-c", 'umask 077; exec "$@"', "sh"])  # as systemd's UMask= does
     path = tmp_path / "holdfast.prom"
     kept = Kept(holdfast, sshd, serve, f'metrics_file: "{native(path)}"\n'.replace("\\", "\\\\"))
     wait_until(lambda: path.exists() and value(samples(path.read_text()), "tunnel_up", tunnel="works") == 1, 10, "it tells of it")
     assert_same_families(path.read_text(), kept.call("status", "--prometheus").stdout)
-    assert path.stat().st_mode & 0o777 in (0o644, 0o755), "node_exporter is another user"
+    assert path.stat().st_mode & 0o444 == 0o444, "node_exporter is another user"
     sshd.stop()
     # Well before the usual 15 s: a change of state is written at once.
     wait_until(lambda: value(samples(path.read_text()), "tunnel_up", tunnel="works") == 0, 10, "it tells of the end")

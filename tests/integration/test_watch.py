@@ -1,5 +1,6 @@
 """`status --watch`: the screen, looked at in tmux, and the lines where there is no screen."""
 
+import os
 import re
 import shlex
 import signal
@@ -9,7 +10,7 @@ import pytest
 from harness import clients, servers
 from harness.holdfast import binary, definition, runner
 from harness.ports import free_port
-from harness.proc import Process, descendants_of, command_of
+from harness.proc import Process, command_of, descendants_of, state_of, wait_until
 from harness.terminal import at_terminal
 from harness.tmux import Tmux
 
@@ -163,6 +164,20 @@ def test_the_terminal_is_as_before(watched, tmux, holdfast, way):
     assert f"code {0 if way != signal.SIGSEGV else 128 + way.value}" in "\n".join(rows)
     assert re.search(r"(?<!-)icanon", " ".join(rows)) and re.search(r"(?<!-)echo\b", " ".join(rows))
     assert terminal.ask("alternate_on") == "0" and terminal.ask("cursor_flag") == "1"
+
+
+def test_it_can_be_suspended(watched, tmux, holdfast):
+    terminal = tmux(shell(watched.words("--watch")), holdfast.environment())
+    terminal.wait_text("lines 1-")
+    (pid,) = [p for p in descendants_of(int(terminal.ask("pane_pid"))) if "--watch" in command_of(p)]
+    os.kill(pid, signal.SIGTSTP)
+    wait_until(lambda: state_of(pid) == "T", 10, "it stands")
+    terminal.wait_for(lambda rows: rows[0] == "BEFORE" and terminal.ask("cursor_flag") == "1", "the terminal is as before")
+    os.kill(pid, signal.SIGCONT)
+    terminal.wait_text("lines 1-")
+    assert terminal.ask("cursor_flag") == "0"
+    terminal.keys("q")
+    terminal.wait_text("END")
 
 
 def test_a_service_that_starts_again_is_found(watched, tmux, holdfast):

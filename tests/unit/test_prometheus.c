@@ -44,6 +44,7 @@ static void each_value_is_there_in_base_units(void **state)
         "holdfast_tunnel_up{tunnel=\"idle\"} 0\n",
         "holdfast_tunnel_state{tunnel=\"a\\\\b\\\"c\\nd\",state=\"up\"} 1\n",
         "holdfast_tunnel_state{tunnel=\"a\\\\b\\\"c\\nd\",state=\"waiting\"} 0\n",
+        "holdfast_tunnel_state{tunnel=\"a\\\\b\\\"c\\nd\",state=\"port_busy\"} 0\n",
         "holdfast_tunnel_state{tunnel=\"idle\",state=\"of_a_later_version\"} 1\n",
         "holdfast_tunnel_rtt_seconds{tunnel=\"a\\\\b\\\"c\\nd\"} 0.012\n",
         "holdfast_tunnel_next_retry_seconds{tunnel=\"idle\"} 1.500\n",

@@ -54,6 +54,7 @@ ELSEWHERE = {
         "test_its_size": "see test_screenshot",
         "test_a_long_list": "see test_screenshot",
         "test_the_terminal": "see test_screenshot",
+        "test_it_can_be_suspended": "see test_screenshot",
         "test_a_service_that": "see test_screenshot",
         "test_colours": "see test_screenshot",
         "test_one_name": "see test_screenshot",
