@@ -175,6 +175,8 @@ def test_forwards_change_on_the_living_session(reloading, sshd, serve):
     old = [forward("local", ports[1], one.address), kept, forward("remote", ports[2], one.address)]
     new = [forward("remote", ports[4], one.address), kept, forward("local", ports[3], one.address),
            forward("remote", ports[2], two.address)]  # fmt: skip
+    for going_one, probe in ((old[0], "tcp"), (old[2], "loop")):  # which ends with its forward
+        going_one.update(probe=probe, probe_interval="1s")
     tunnels = [{"t": {"host": "h", "forwards": forwards}} for forwards in (old, new)]
     holdfast = reloading.holdfast.run(tunnels_text({"h": sshd}, tunnels[0]))
     holdfast.wait_up()
