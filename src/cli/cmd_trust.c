@@ -162,6 +162,15 @@ static int take_definition(struct trust *trust, const struct config *config)
     return -1;
 }
 
+static bool has_definitions(const char *folder)
+{
+    struct string_list files = {NULL, 0};
+    bool has =
+        file_kind(folder, NULL) == FILE_FOLDER && file_list(folder, "*.yaml", &files, NULL) == OK && files.count > 0;
+    string_list_deinit(&files);
+    return has;
+}
+
 /* Where the service looks for host keys. */
 static int prepare_for_service(struct trust *trust)
 {
@@ -172,7 +181,7 @@ static int prepare_for_service(struct trust *trust)
     char *usual = folder != NULL ? platform_path_resolve(folder, "known_hosts") : NULL;
     const char *place = trust->definitions != NULL ? trust->definitions : folder;
     int code = usual == NULL ? CLI_FAILED : -1;
-    if (code < 0 && (trust->definitions != NULL || file_kind(place, NULL) != FILE_MISSING))
+    if (code < 0 && (trust->definitions != NULL || has_definitions(folder)))
         code = cli_load(&place, 1, &config) == CLI_OK ? take_definition(trust, &config) : CLI_USAGE;
     const char *named = host->known_hosts_files.count > 0 ? host->known_hosts_files.items[0] : "";
     if (code < 0 && (named[0] == '\0' || (home != NULL && strncmp(named, home, strlen(home)) == 0))) {

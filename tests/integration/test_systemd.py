@@ -130,6 +130,8 @@ def test_from_nothing_to_a_tunnel_and_back(machine, desk):
     assert "runs already" in did(machine.holdfast("service", "start"), 1)
     pid = machine.property("holdfast", "MainPID")
     assert machine.run("stat", "-c", "%U %u", f"/proc/{pid}").stdout.split()[1] not in ("0", "")
+    assert "1 of 1 tunnel up" in wait_until(lambda: machine.property("holdfast", "StatusText"), 10, "there is a status")
+    assert re.search(r"^desk\s+up\b", did(machine.holdfast("status")), re.MULTILINE)
     entries = [json.loads(line) for line in machine.journal("-o", "json", "HOLDFAST_TUNNEL=desk").splitlines()]
     assert any(entry["PRIORITY"] == "6" and "up (was binding)" in entry["MESSAGE"] for entry in entries), entries
     did(machine.run("systemctl", "reload", "holdfast"))
@@ -146,6 +148,14 @@ def test_from_nothing_to_a_tunnel_and_back(machine, desk):
     assert machine.exists("/etc/holdfast/tunnels.yaml")
     assert machine.exists(desk.key)
     assert "there is no service" in did(machine.holdfast("service", "status"), 2)
+
+
+@real_one
+def test_trust_without_a_definition(machine, sshd):
+    said = did(machine.holdfast("trust", "--service", "--yes", "-p", sshd.port, sshd.host))
+    assert "no known_hosts_file in a definition of this host; let it have: /etc/holdfast/known_hosts" in said
+    assert machine.run("stat", "-c", "%a", "/etc/holdfast/known_hosts").stdout == "644\n"
+    assert "already pinned" in did(machine.holdfast("trust", "--service", "--yes", "-p", sshd.port, sshd.host))
 
 
 @real_one
