@@ -32,15 +32,21 @@ struct log_ring {
 
 static struct entry *oldest(const struct log_ring *ring)
 {
-    return list_is_empty(&ring->entries) ? NULL : container_of(ring->entries.next, struct entry, link);
+    const struct list *head = &ring->entries;
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see that list_remove() took what was freed out of here */
+    return list_is_empty(head) ? NULL : container_of(head->next, struct entry, link);
 }
 
-static void drop_oldest(struct log_ring *ring)
+/* False when there is none. */
+static bool drop_oldest(struct log_ring *ring)
 {
     struct entry *entry = oldest(ring);
+    if (entry == NULL)
+        return false;
     ring->bytes -= entry->bytes;
     list_remove(&entry->link);
     free(entry);
+    return true;
 }
 
 static void add(void *arg, enum log_level level, const char *tunnel, const char *message)
@@ -60,10 +66,11 @@ static void add(void *arg, enum log_level level, const char *tunnel, const char 
         if (tunnel != NULL)
             memcpy(entry->text, tunnel, tunnel_len);
         memcpy(entry->text + tunnel_len, message, message_len);
+        bool is_room = false; /* a line over the limit is there alone */
+        while (!is_room)
+            is_room = ring->bytes + entry->bytes <= ring->cap_bytes || !drop_oldest(ring);
         list_append(&ring->entries, &entry->link);
         ring->bytes += entry->bytes;
-        while (ring->bytes > ring->cap_bytes && oldest(ring) != entry)
-            drop_oldest(ring);
     }
     uv_mutex_unlock(&ring->lock);
     if (ring->on_line != NULL)
@@ -90,8 +97,9 @@ void log_ring_free(struct log_ring *ring)
     if (ring == NULL)
         return;
     log_set_tap(NULL, NULL); /* no thread is in add() after this */
-    while (!list_is_empty(&ring->entries))
-        drop_oldest(ring);
+    bool is_left = true;
+    while (is_left)
+        is_left = drop_oldest(ring);
     uv_mutex_destroy(&ring->lock);
     free(ring);
 }

@@ -251,10 +251,10 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     struct server_client *client = handle->data;
     (void)suggested;
     if (client->in_cap - client->in_len < READ_BYTES) {
-        char *in = realloc(client->in, client->in_cap + 2 * READ_BYTES);
+        char *in = realloc(client->in, client->in_cap + (size_t)2 * READ_BYTES);
         if (in != NULL) {
             client->in = in;
-            client->in_cap += 2 * READ_BYTES;
+            client->in_cap += (size_t)2 * READ_BYTES;
         }
     }
     /* With no memory this is no buffer, which ends it. */
@@ -308,7 +308,8 @@ static void on_refused(uv_handle_t *handle)
 void server_client_new(struct control_server *server, uv_stream_t *stream)
 {
     struct err_info why;
-    struct server_client *client = server->client_count < 2 * CONTROL_CLIENTS_MAX ? calloc(1, sizeof *client) : NULL;
+    struct server_client *client =
+        server->client_count < (size_t)2 * CONTROL_CLIENTS_MAX ? calloc(1, sizeof *client) : NULL;
     if (client == NULL) { /* so many that not even those that are refused have been told */
         uv_close((uv_handle_t *)stream, on_refused);
         return;

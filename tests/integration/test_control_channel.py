@@ -193,7 +193,7 @@ def test_slow_clients_are_ended(running, traffic):
             assert holdfast.call("status").returncode == 0
             time.sleep(0.5)
         assert half.line() is None and drip.line() is None
-        assert 8 < time.monotonic() - begun < 20
+        assert 8 < time.monotonic() - begun < 30
         while deaf.line() is not None:  # what was on its way; then the end
             pass
         thread.join(10)
