@@ -11,7 +11,7 @@ from harness.holdfast import definition, runner
 from harness.ports import free_port
 from harness.proc import wait_until
 
-pytestmark = pytest.mark.skipif(bool(runner()), reason="the hooks here are scripts of this machine")
+native = pytest.mark.skipif(bool(runner()), reason="the hooks here are scripts of this machine")
 
 NOTES = """import json, os, sys
 names = "hook", "tunnel", "host", "state", "reason", "forwards"
@@ -50,6 +50,7 @@ def run(holdfast, sshd, echo, **more):
     return port
 
 
+@native
 def test_they_are_told_what_happened(sshd, holdfast, serve, tmp_path):
     notes = Notes(tmp_path)
     echo = serve(servers.echo)
@@ -69,6 +70,7 @@ def test_they_are_told_what_happened(sshd, holdfast, serve, tmp_path):
     assert [one["state"] for one in notes.all()[3:]] == ["stopped"], "the program ends after its last hook"
 
 
+@native
 def test_one_that_hangs_stops_nothing(sshd, holdfast, serve, tmp_path):
     """It is killed at its limit; meanwhile the tunnel comes and goes, and only what happened last is run after it."""
     notes = Notes(tmp_path)
@@ -82,6 +84,7 @@ def test_one_that_hangs_stops_nothing(sshd, holdfast, serve, tmp_path):
     assert notes.all()[-1]["state"] == "stopped"
 
 
+@native
 def test_what_cannot_be_run_is_said(sshd, holdfast, serve):
     port = run(holdfast, sshd, serve(servers.echo), on_up="./no-such-program", on_down=["sh", "-c", "echo oh >&2; exit 3"])
     holdfast.wait_log(r"on_up: '\S*no-such-program' could not be started: no such file", 10)
@@ -92,6 +95,7 @@ def test_what_cannot_be_run_is_said(sshd, holdfast, serve):
     assert "on_down: oh" in said and "on_down: 'sh' ended with exit code 3" in said
 
 
+@native
 def test_one_that_leaves_another_behind_is_not_waited_for(sshd, holdfast, serve):
     """A daemon that a hook starts keeps the hook's pipes open; that is no reason to kill it, or to wait."""
     run(holdfast, sshd, serve(servers.echo), on_up=["sh", "-c", "sleep 30 & echo left $!; exit 4"])
@@ -101,3 +105,10 @@ def test_one_that_leaves_another_behind_is_not_waited_for(sshd, holdfast, serve)
         os.kill(left, 0)
     finally:
         os.kill(left, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not runner(), reason="for the Windows program")
+def test_a_command_of_windows(sshd, holdfast, serve):
+    """With its facts beside what the system's own environment has."""
+    run(holdfast, sshd, serve(servers.echo), on_up=["cmd.exe", "/c", "echo %HOLDFAST_TUNNEL% is %HOLDFAST_STATE% on %OS%"])
+    holdfast.wait_log("on_up: t is up on Windows_NT", 20)
