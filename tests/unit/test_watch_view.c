@@ -149,7 +149,7 @@ static void trouble_is_told_above_what_was_last_known(void **state)
     watch_view_draw(&view, &frame);
     assert_string_equal(row_text(&frame, 0), "holdfast: no service answers");
     assert_memory_equal(row_text(&frame, 2), "xp-mode", 7);
-    assert_int_equal(frame.cells[2 * 80].colour, SCREEN_FAINT);
+    assert_int_equal(frame.cells[(size_t)2 * 80].colour, SCREEN_FAINT);
     screen_frame_deinit(&frame);
     json_decref(now);
 }
