@@ -221,6 +221,20 @@ static int64_t days_from_civil(int year, int month, int day)
     return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
 }
 
+/* Takes a number of so many digits, and the character behind it if that is not NUL. */
+static bool take_number(const char **at, int digits, char behind, int *out)
+{
+    *out = 0;
+    for (; digits > 0; digits--, (*at)++) {
+        if (**at < '0' || **at > '9')
+            return false;
+        *out = *out * 10 + (**at - '0');
+    }
+    if (behind == '\0')
+        return true;
+    return *(*at)++ == behind;
+}
+
 enum err time_parse(const char *text, uint64_t *out_unix_ms)
 {
     int year = 0;
@@ -229,13 +243,13 @@ enum err time_parse(const char *text, uint64_t *out_unix_ms)
     int hour = 0;
     int minute = 0;
     int second = 0;
-    int end = 0;
     uint64_t ms = 0;
-    if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &end) != 6 ||
-        year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 || minute < 0 ||
-        minute > 59 || second < 0 || second > 60)
+    const char *at = text;
+    if (!take_number(&at, 4, '-', &year) || !take_number(&at, 2, '-', &month) || !take_number(&at, 2, 'T', &day) ||
+        !take_number(&at, 2, ':', &hour) || !take_number(&at, 2, ':', &minute) || !take_number(&at, 2, '\0', &second))
         return ERR_PROTOCOL;
-    const char *at = text + end;
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+        return ERR_PROTOCOL;
     if (*at == '.') {
         uint64_t unit_ms = 100;
         for (at++; *at >= '0' && *at <= '9'; at++) {
@@ -245,7 +259,7 @@ enum err time_parse(const char *text, uint64_t *out_unix_ms)
     }
     if (strcmp(at, "Z") != 0)
         return ERR_PROTOCOL;
-    int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    int64_t seconds = days_from_civil(year, month, day) * 86400 + (int64_t)hour * 3600 + (int64_t)minute * 60 + second;
     *out_unix_ms = (uint64_t)seconds * 1000 + ms;
     return OK;
 }

@@ -22,8 +22,8 @@ const char *duration_text(uint64_t ms, char *out, size_t cap_bytes);
 uint64_t time_unix_ms(void);
 /* Such a time as RFC 3339 UTC with milliseconds; `out` of at least 32 bytes. Returns `out`. */
 const char *time_text(uint64_t unix_ms, char *out, size_t cap_bytes);
-/* Such a text back to a time: RFC 3339 in UTC ("Z"), with any fraction of a second or none. ERR_PROTOCOL: it is none, or
- * before 1970. */
+/* Such a text back to a time: RFC 3339 in UTC ("Z"), with any fraction of a second or none. ERR_PROTOCOL: it is none,
+ * or before 1970. */
 enum err time_parse(const char *text, uint64_t *out_unix_ms);
 /* Now as RFC 3339 UTC with milliseconds ("2026-11-22T21:00:00.123Z"); `out` of at least 32 bytes. */
 const char *time_text_now(char *out, size_t cap_bytes);
