@@ -160,8 +160,8 @@ void mux_detach(struct channel *channel, enum slot_use use)
 
 /* ---- opening ---- */
 
-static struct channel *open_begin(struct mux *mux, const char *type, struct wire_writer *packet,
-                                  channel_open_cb *on_open, void *arg)
+struct channel *mux_open_begin(struct mux *mux, const char *type, struct wire_writer *packet, channel_open_cb *on_open,
+                               void *arg)
 {
     struct channel *channel = mux_channel_new(mux, CHANNEL_OPENING);
     if (channel == NULL) {
@@ -182,7 +182,7 @@ static struct channel *open_begin(struct mux *mux, const char *type, struct wire
     return channel;
 }
 
-static struct channel *open_send(struct mux *mux, struct channel *channel, struct wire_writer *packet)
+struct channel *mux_open_send(struct mux *mux, struct channel *channel, struct wire_writer *packet)
 {
     if (mux->failed) {
         channel->dead = true;
@@ -199,7 +199,7 @@ struct channel *mux_open_tcp(struct mux *mux, const char *host, uint16_t port, c
                              uint16_t originator_port, channel_open_cb *on_open, void *arg)
 {
     struct wire_writer packet;
-    struct channel *channel = open_begin(mux, "direct-tcpip", &packet, on_open, arg);
+    struct channel *channel = mux_open_begin(mux, "direct-tcpip", &packet, on_open, arg);
     if (channel == NULL) {
         return NULL;
     }
@@ -207,20 +207,20 @@ struct channel *mux_open_tcp(struct mux *mux, const char *host, uint16_t port, c
     wire_write_u32(&packet, port);
     mux_write_text(&packet, originator_host);
     wire_write_u32(&packet, originator_port);
-    return open_send(mux, channel, &packet);
+    return mux_open_send(mux, channel, &packet);
 }
 
 struct channel *mux_open_unix(struct mux *mux, const char *path, channel_open_cb *on_open, void *arg)
 {
     struct wire_writer packet;
-    struct channel *channel = open_begin(mux, "direct-streamlocal@openssh.com", &packet, on_open, arg);
+    struct channel *channel = mux_open_begin(mux, "direct-streamlocal@openssh.com", &packet, on_open, arg);
     if (channel == NULL) {
         return NULL;
     }
     mux_write_text(&packet, path);
     mux_write_text(&packet, "");
     wire_write_u32(&packet, 0);
-    return open_send(mux, channel, &packet);
+    return mux_open_send(mux, channel, &packet);
 }
 
 /* ---- packets ---- */
@@ -399,15 +399,6 @@ static void packet_close(struct mux *mux, struct channel *channel, enum slot_use
     }
 }
 
-static void packet_channel_request(struct mux *mux, struct channel *channel, struct wire_reader *reader)
-{
-    (void)wire_read_string(reader);
-    bool want_reply = wire_read_u8(reader) != 0;
-    if (channel != NULL && !reader->bad && want_reply && !channel->close_sent) {
-        mux_queue_id(mux, MSG_CHANNEL_FAILURE, channel->remote_id);
-    }
-}
-
 /* Packets that name a channel of ours. True when the packet was kept. */
 static bool packet_for_channel(struct mux *mux, uint8_t *packet, struct wire_reader *reader)
 {
@@ -431,8 +422,10 @@ static bool packet_for_channel(struct mux *mux, uint8_t *packet, struct wire_rea
         }
         break;
     case MSG_CHANNEL_CLOSE: packet_close(mux, channel, use, id); break;
-    case MSG_CHANNEL_REQUEST: packet_channel_request(mux, channel, reader); break;
-    default: break; /* CHANNEL_SUCCESS and CHANNEL_FAILURE: we ask nothing of channels yet */
+    case MSG_CHANNEL_REQUEST: mux_exec_incoming(mux, channel, reader); break;
+    case MSG_CHANNEL_SUCCESS:
+    case MSG_CHANNEL_FAILURE: mux_exec_reply(channel, packet[0] == MSG_CHANNEL_SUCCESS); break;
+    default: break;
     }
     return false;
 }

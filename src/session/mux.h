@@ -74,5 +74,14 @@ void mux_forward_request(struct mux *mux, const char *request, const char *host_
 struct channel *mux_open_tcp(struct mux *mux, const char *host, uint16_t port, const char *originator_host,
                              uint16_t originator_port, channel_open_cb *on_open, void *arg);
 struct channel *mux_open_unix(struct mux *mux, const char *path, channel_open_cb *on_open, void *arg);
+/* A channel of type "session", on which one command can be run; NULL as above. */
+struct channel *mux_open_session(struct mux *mux, channel_open_cb *on_open, void *arg);
+
+/* Runs `command` on an open channel of mux_open_session (RFC 4254 section 6.5), once. `on_answer` comes at most once,
+ * from mux_turn, with whether the peer runs it; not when the channel ends first. False: out of memory. */
+typedef void mux_exec_cb(void *arg, bool runs);
+bool mux_exec(struct channel *channel, const char *command, mux_exec_cb *on_answer, void *arg);
+/* The command's exit status; -1 while it is unknown, and when a signal ended it. */
+int64_t mux_exec_status(const struct channel *channel);
 
 #endif

@@ -62,6 +62,7 @@ void mux_channel_free(struct channel *channel)
     window_close(&channel->window, &channel->mux->windows);
     drop_input(channel);
     free(channel->why);
+    free(channel->exec);
     free(channel->offer_host);
     free(channel->offer_originator);
     channel->mux->channel_count--;
@@ -312,7 +313,8 @@ static void turn_open(struct channel *channel)
     if (channel->stream.events == NULL) {
         return; /* nobody has taken it over yet; resume makes it ready again */
     }
-    if (channel->eof_sent && !channel->eof_sent_told) {
+    mux_exec_turn(channel);
+    if (!channel->closing && channel->eof_sent && !channel->eof_sent_told) {
         channel->eof_sent_told = true;
         channel->stream.events->on_output_end(channel->stream.owner);
     }

@@ -71,8 +71,17 @@ struct channel {
     struct err_info *why; /* heap: of a failed open or a dead session */
     channel_open_cb *on_open;
     void *arg;
+    struct channel_exec *exec; /* heap: the command that runs on it; NULL: none */
     struct channel_offer offer;
     char *offer_host, *offer_originator; /* heap, what `offer` points to */
+};
+
+/* A command at the peer. */
+struct channel_exec {
+    mux_exec_cb *on_answer;
+    void *arg;
+    bool answered, runs, told;
+    int64_t exit_status; /* -1: unknown */
 };
 
 enum slot_use {
@@ -136,6 +145,20 @@ void mux_send_close(struct channel *channel);
 void mux_channel_settle(struct channel *channel);
 /* Whether all that the channel had to bring is here, so that a session's end no longer concerns it. */
 bool mux_channel_is_complete(const struct channel *channel);
+
+/* Begins the packet of an open in `packet`, to which its type's own part is added, and sends it. NULL: out of memory or
+ * over the channel limit. */
+struct channel *mux_open_begin(struct mux *mux, const char *type, struct wire_writer *packet, channel_open_cb *on_open,
+                               void *arg);
+struct channel *mux_open_send(struct mux *mux, struct channel *channel, struct wire_writer *packet);
+
+/* ---- mux_exec.c ---- */
+/* A request that came for the channel; `reader` stands after the recipient's id. */
+void mux_exec_incoming(struct mux *mux, struct channel *channel, struct wire_reader *reader);
+/* CHANNEL_SUCCESS or CHANNEL_FAILURE. */
+void mux_exec_reply(struct channel *channel, bool success);
+/* Tells the answer that is here and not told. */
+void mux_exec_turn(struct channel *channel);
 
 void mux_request_reply(struct mux *mux, bool success, struct wire_reader *reader);
 void mux_request_incoming(struct mux *mux, struct wire_reader *reader);
