@@ -221,6 +221,7 @@ static void complete_tunnel(struct loader *loader, struct tunnel_entry *tunnel)
     }
     host_spec_deinit(&spec->host);
     spec->exit_on_forward_failure = tunnel->settings.exit_on_forward_failure;
+    spec->no_reclaim = tunnel->settings.no_reclaim;
     for (size_t i = 0; i < spec->forward_count; i++) {
         if (spec->forwards[i].type == FORWARD_LOCAL && !tunnel->notes[i].gateway_given) {
             spec->forwards[i].gateway_ports = tunnel->settings.gateway_ports;

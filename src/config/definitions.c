@@ -115,7 +115,6 @@ static const struct key_rule forward_rules[] = {
     {"probe_interval", loader_read_later},
     {"max_channels", loader_read_later},
     {"command", NULL},
-    {"reclaim", NULL},
 };
 
 /* A socket's path on our own side is relative to the file. */
@@ -309,7 +308,6 @@ static const struct key_rule tunnel_rules[] = {
     {"proxy_jump", NULL},
     {"probe", loader_only_in_forward},
     {"probe_interval", loader_only_in_forward},
-    {"reclaim", NULL},
     {"on_up", loader_read_on_up},
     {"on_down", loader_read_on_down},
     {"hook_timeout", loader_read_hook_timeout},
@@ -401,7 +399,6 @@ static void read_defaults(struct loader *loader, const struct key_path *path, co
     static const struct key_rule rules[] = {{"proxy_jump", NULL},
                                             {"probe", loader_only_in_forward},
                                             {"probe_interval", loader_only_in_forward},
-                                            {"reclaim", NULL},
                                             {"on_up", loader_only_in_tunnel},
                                             {"on_down", loader_only_in_tunnel},
                                             {"hook_timeout", loader_only_in_tunnel},

@@ -22,6 +22,7 @@ enum kind {
     KIND_ALGORITHMS,
     KIND_AGENT,
     KIND_SECRET,
+    KIND_RECLAIM,
     KIND_HOSTS,
     KIND_PATHS
 };
@@ -69,6 +70,7 @@ static const struct setting table[] = {
     {"GatewayPorts", "gateway_ports", KIND_BOOL, false, AT(gateway_ports), 0, 0},
     {"ExitOnForwardFailure", "exit_on_forward_failure", KIND_BOOL, false, AT(exit_on_forward_failure), 0, 0},
     {"StreamLocalBindUnlink", "stream_local_bind_unlink", KIND_BOOL, false, AT(stream_local_bind_unlink), 0, 0},
+    {NULL, "reclaim", KIND_RECLAIM, false, AT(no_reclaim), 0, 0},
     {"ClearAllForwardings", NULL, KIND_BOOL, false, AT(clear_all_forwardings), 0, 0},
 };
 #define TABLE_COUNT (sizeof table / sizeof table[0])
@@ -170,6 +172,17 @@ enum err settings_parse_bool(const char *value, bool *out, struct err_info *info
         return OK;
     }
     return err_set(info, ERR_DEFINITION, "'%s' is not yes or no", text_shown(value, shown, sizeof shown));
+}
+
+static enum err reclaim_parse(const char *value, bool *out_no, struct err_info *info)
+{
+    char shown[SHOWN_BYTES];
+    bool is_no = text_equal_nocase(value, "no");
+    if (!is_no && !text_equal_nocase(value, "auto")) {
+        return err_set(info, ERR_DEFINITION, "'%s' is not auto or no", text_shown(value, shown, sizeof shown));
+    }
+    *out_no = is_no;
+    return OK;
 }
 
 static enum err count_parse(const struct setting *setting, const char *value, unsigned *out, struct err_info *info)
@@ -398,6 +411,7 @@ enum err settings_set(struct settings *settings, const struct setting *setting, 
         break;
     case KIND_AGENT: result = replace_string(at, agent_of(dialect, dir, value), info); break;
     case KIND_SECRET: result = secret_set(at, value, info); break;
+    case KIND_RECLAIM: result = reclaim_parse(value, at, info); break;
     case KIND_HOSTS:
     case KIND_PATHS: result = list_add(at, setting->kind, dialect, dir, value, info); break;
     }
@@ -416,6 +430,7 @@ static enum err merge_one(struct settings *to, const struct settings *from, cons
     case KIND_ALGORITHMS:
     case KIND_AGENT:
     case KIND_SECRET: return replace_string(target, strdup(*(char *const *)source), NULL);
+    case KIND_RECLAIM:
     case KIND_BOOL: *(bool *)target = *(const bool *)source; break;
     case KIND_PORT: *(uint16_t *)target = *(const uint16_t *)source; break;
     case KIND_COUNT: *(unsigned *)target = *(const unsigned *)source; break;

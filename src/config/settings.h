@@ -12,6 +12,7 @@ struct settings {
     bool gateway_ports;
     bool exit_on_forward_failure;
     bool stream_local_bind_unlink;
+    bool no_reclaim;            /* YAML only */
     bool clear_all_forwardings; /* ssh_config only */
     uint64_t given;             /* a bit per word that was said */
 };

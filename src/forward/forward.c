@@ -9,7 +9,7 @@
 
 const char *forward_state_name(enum forward_state state)
 {
-    static const char *const names[] = {"idle", "binding", "up", "failed", "degraded"};
+    static const char *const names[] = {"idle", "binding", "up", "failed", "degraded", "port_busy"};
     return names[state];
 }
 
@@ -249,7 +249,7 @@ void forward_free(struct forward *forward)
 
 enum forward_state forward_get_state(const struct forward *forward)
 {
-    return forward->state;
+    return forward->answer_due ? FORWARD_BINDING : forward->state; /* on_change tells it first */
 }
 
 const struct forward_spec *forward_get_spec(const struct forward *forward)
@@ -260,6 +260,17 @@ const struct forward_spec *forward_get_spec(const struct forward *forward)
 const struct err_info *forward_error(const struct forward *forward)
 {
     return &forward->error;
+}
+
+uint16_t forward_refused_port(const struct forward *forward)
+{
+    bool is_refused = forward->state == FORWARD_FAILED || forward->state == FORWARD_PORT_BUSY;
+    return is_refused && !forward->answer_due ? forward->refused_port : 0;
+}
+
+void forward_set_busy(struct forward *forward, const struct err_info *why)
+{
+    forward_set_state(forward, FORWARD_PORT_BUSY, why);
 }
 
 uint16_t forward_bound_port(const struct forward *forward)

@@ -14,14 +14,16 @@ enum forward_state {
     FORWARD_IDLE = 0, /* nothing asked for: not started, or no session for a -R */
     FORWARD_BINDING,  /* asked for, no answer yet */
     FORWARD_UP,
-    FORWARD_FAILED,  /* could not be bound; forward_bind tries again */
-    FORWARD_DEGRADED /* bound, and its probe fails */
+    FORWARD_FAILED,   /* could not be bound; forward_bind tries again */
+    FORWARD_DEGRADED, /* bound, and its probe fails */
+    FORWARD_PORT_BUSY /* as FORWARD_FAILED, and it is known why: somebody else has the peer's port (forward_set_busy) */
 };
 
 struct forward;
 
 struct forward_events {
-    /* The state changed to FORWARD_UP, FORWARD_FAILED or FORWARD_DEGRADED (forward_error says why). */
+    /* The state changed to FORWARD_UP, FORWARD_FAILED or FORWARD_DEGRADED, never to FORWARD_PORT_BUSY (forward_error
+     * says why). */
     void (*on_change)(void *arg, struct forward *forward);
     /* Exactly once after forward_stop: no listener and no connection is left. */
     void (*on_stopped)(void *arg, struct forward *forward);
@@ -66,6 +68,11 @@ const char *forward_state_name(enum forward_state state);
 enum forward_state forward_get_state(const struct forward *forward);
 const struct forward_spec *forward_get_spec(const struct forward *forward);
 const struct err_info *forward_error(const struct forward *forward);
+/* Of a forward in FORWARD_FAILED or FORWARD_PORT_BUSY: the port of the peer that it refused to listen on; 0 when it is
+ * not that. */
+uint16_t forward_refused_port(const struct forward *forward);
+/* That port is taken, `why` says by whom. The state changes without on_change. */
+void forward_set_busy(struct forward *forward, const struct err_info *why);
 /* The port it is bound to, 0 when none. */
 uint16_t forward_bound_port(const struct forward *forward);
 void forward_get_counts(const struct forward *forward, struct forward_counts *out);

@@ -40,6 +40,7 @@ struct forward {
     struct err_info error;
     struct session *session;
     uint16_t bound_port, last_port;
+    uint16_t refused_port; /* that the peer refused to listen on; 0: it did not */
     struct list connections;
     struct forward_counts counts; /* bytes of ended connections */
     uint64_t refused;             /* connections beyond max_channels since it was full; 0: it has room */

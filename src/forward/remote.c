@@ -56,6 +56,7 @@ static void answered(struct forward *forward, uint16_t asked, enum err result, u
         remote_bind(forward);
         return;
     }
+    forward->refused_port = is_tcp ? asked : 0;
     (void)err_set(
         &why, ERR_BIND,
         "the peer refused to listen on %s: the port is taken there (perhaps by a dead session of ours), or its "
@@ -151,6 +152,7 @@ void remote_bind(struct forward *forward)
         return;
     }
     begin_waiting(forward);
+    forward->refused_port = 0;
     if (question->host == NULL) {
         session_listen_unix(forward->session, forward->spec->listen.path, on_reply, question);
     } else {

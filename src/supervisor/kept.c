@@ -23,11 +23,27 @@ static enum err take_lock(struct supervisor *supervisor, const char *name, struc
     return result == OK ? OK : err_set(info, result, "tunnel '%s': %s", name, why.message);
 }
 
+/* Whoever has the lock of the name has its record too. */
+static bool keep_record(const struct supervisor *supervisor, struct tunnel *tunnel)
+{
+    char file[LOCK_NAME_CAP_BYTES];
+    const char *name = record_name(tunnel_get_spec(tunnel)->name, file, sizeof file);
+    char *path = platform_path_resolve(supervisor->state_dir, name);
+    enum err result = path != NULL ? tunnel_keep_record(tunnel, path) : ERR_MEMORY;
+    free(path);
+    return result == OK;
+}
+
 struct tunnel *kept_tunnel_new(struct kept *kept, const struct tunnel_spec *spec)
 {
     struct tunnel_events events = {
         .on_state = supervisor_on_state, .on_up = supervisor_on_up, .on_stopped = supervisor_on_stopped, .arg = kept};
-    return tunnel_new(kept->supervisor->loop, spec, &events);
+    struct tunnel *tunnel = tunnel_new(kept->supervisor->loop, spec, &events);
+    if (tunnel != NULL && kept->lock != NULL && !keep_record(kept->supervisor, tunnel)) {
+        tunnel_free(tunnel);
+        tunnel = NULL;
+    }
+    return tunnel;
 }
 
 enum err kept_new(struct supervisor *supervisor, const struct tunnel_spec *spec, struct kept **out,

@@ -35,7 +35,7 @@ static bool stays(unsigned char byte, bool is_first)
            (byte == '.' && !is_first);
 }
 
-const char *lock_name(const char *tunnel, char *out, size_t cap_bytes)
+static const char *file_name(const char *tunnel, const char *ending, char *out, size_t cap_bytes)
 {
     char encoded[ENCODED_CAP_BYTES];
     size_t len = 0;
@@ -49,8 +49,18 @@ const char *lock_name(const char *tunnel, char *out, size_t cap_bytes)
     }
     encoded[len] = 0;
     if (*at == 0)
-        (void)snprintf(out, cap_bytes, "%s.lock", encoded);
+        (void)snprintf(out, cap_bytes, "%s.%s", encoded, ending);
     else
-        (void)snprintf(out, cap_bytes, "%s%%.%016" PRIx64 ".lock", encoded, hash(tunnel));
+        (void)snprintf(out, cap_bytes, "%s%%.%016" PRIx64 ".%s", encoded, hash(tunnel), ending);
     return out;
+}
+
+const char *lock_name(const char *tunnel, char *out, size_t cap_bytes)
+{
+    return file_name(tunnel, "lock", out, cap_bytes);
+}
+
+const char *record_name(const char *tunnel, char *out, size_t cap_bytes)
+{
+    return file_name(tunnel, "record", out, cap_bytes);
 }

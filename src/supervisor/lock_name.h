@@ -11,5 +11,7 @@
  * %xx. A long name is cut and ends in a hash of the whole. `cap_bytes` of LOCK_NAME_CAP_BYTES holds any. Returns `out`.
  */
 const char *lock_name(const char *tunnel, char *out, size_t cap_bytes);
+/* The same for NAME.record, in which the tunnel remembers who served it at the peer. */
+const char *record_name(const char *tunnel, char *out, size_t cap_bytes);
 
 #endif

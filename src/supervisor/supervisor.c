@@ -101,7 +101,8 @@ static bool is_end(const struct kept *kept, enum tunnel_state state, const struc
         return false;
     if (state == TUNNEL_WAITING)
         return tunnel_is_hopeless(kept->tunnel);
-    return state == TUNNEL_DEGRADED && (spec->once || spec->exit_on_forward_failure) && why->code != OK;
+    bool is_short = state == TUNNEL_DEGRADED || state == TUNNEL_PORT_BUSY;
+    return is_short && (spec->once || spec->exit_on_forward_failure) && why->code != OK;
 }
 
 static void tell_change(const struct supervisor *supervisor)

@@ -6,6 +6,7 @@
 #include "forward/forward.h"
 #include "session/session.h"
 #include "tunnel/file_watch.h"
+#include "tunnel/reclaim.h"
 #include "tunnel/tunnel.h"
 
 struct forward_slot;
@@ -25,6 +26,8 @@ struct tunnel {
     size_t forwards_alive; /* forwards that have not told on_stopped */
     struct backoff backoff;
     uv_timer_t retry_timer, forward_timer, stop_timer;
+    struct reclaim *reclaim;       /* NULL before tunnel_start */
+    char *record_path;             /* NULL: none */
     struct file_watch trust_watch; /* while failed for a host key: the known_hosts files may be mended */
     size_t handles;
     struct hooks *hooks;  /* NULL before tunnel_start, and where the tunnel has had none */

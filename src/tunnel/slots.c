@@ -1,5 +1,6 @@
 #include "tunnel/slots.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,23 +78,48 @@ void slots_retry_now(struct tunnel *tunnel)
 
 /* ---- what forwards tell ---- */
 
+/* How long to wait before the forward is tried again; who has its port is found out before. */
+static uint64_t retry_delay_ms(struct tunnel *tunnel, struct forward_slot *slot)
+{
+    struct err_info busy;
+    uint16_t port = forward_refused_port(slot->forward);
+    if (port != 0) {
+        reclaim_refused(tunnel->reclaim, port);
+        if (reclaim_judge(tunnel->reclaim, port, &busy)) {
+            forward_set_busy(slot->forward, &busy);
+            return reclaim_retry_ms(tunnel->reclaim, port, tunnel->spec.backoff_max_ms);
+        }
+    }
+    const struct backoff_outcome outcome = {
+        .class_ = ERR_CLASS_TRANSIENT, .now_ms = uv_now(tunnel->loop), .random01 = tunnel_chance()};
+    slot->is_told = false;
+    return backoff_next_ms(&slot->backoff, &outcome);
+}
+
 static void note_failure(struct tunnel *tunnel, struct forward_slot *slot)
 {
     char text[600];
     char wait[32];
-    const struct backoff_outcome outcome = {
-        .class_ = ERR_CLASS_TRANSIENT, .now_ms = uv_now(tunnel->loop), .random01 = tunnel_chance()};
-    uint64_t delay = backoff_next_ms(&slot->backoff, &outcome);
+    uint64_t delay = retry_delay_ms(tunnel, slot);
+    if (tunnel_ends_by_forward(tunnel)) {
+        return;
+    }
     slot->retry_at_ms = uv_now(tunnel->loop) + delay + 1;
-    log_warning(tunnel->spec.name, "%s: %s; next try in %s",
-                forward_spec_text(forward_get_spec(slot->forward), 0, text, sizeof text),
-                forward_error(slot->forward)->message, duration_text(delay, wait, sizeof wait));
+    log_line(slot->is_told ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, tunnel->spec.name, "%s: %s; next try in %s",
+             forward_spec_text(forward_get_spec(slot->forward), 0, text, sizeof text),
+             forward_error(slot->forward)->message, duration_text(delay, wait, sizeof wait));
+    slot->is_told = forward_get_state(slot->forward) == FORWARD_PORT_BUSY; /* it is tried often at first */
 }
 
 static void note_success(const struct tunnel *tunnel, struct forward_slot *slot)
 {
+    const struct forward *bound = slot->forward;
     backoff_reset(&slot->backoff);
     slot->retry_at_ms = 0;
+    slot->is_told = false;
+    if (forward_get_spec(bound)->type == FORWARD_REMOTE && forward_bound_port(bound) != 0) {
+        reclaim_bound(tunnel->reclaim, forward_bound_port(bound));
+    }
     if (slot->is_added) {
         char text[600];
         const struct forward *forward = slot->forward;
@@ -113,7 +139,7 @@ static void on_change(void *arg, struct forward *forward)
         }
         if (forward_get_state(forward) == FORWARD_UP) {
             note_success(tunnel, slot);
-        } else if (forward_get_state(forward) == FORWARD_FAILED && !tunnel_ends_by_forward(tunnel)) {
+        } else if (forward_get_state(forward) == FORWARD_FAILED) {
             note_failure(tunnel, slot);
         }
     }
@@ -193,6 +219,49 @@ bool slots_make(struct tunnel *tunnel)
         tunnel->forward_count++;
     }
     return tunnel->slots != NULL;
+}
+
+/* More is known about who holds the ports that the peer refused. */
+static void on_reclaim_news(void *arg, bool try_again)
+{
+    struct tunnel *tunnel = arg;
+    if (!tunnel->session_ready || tunnel->draining || tunnel->fault.code != OK) {
+        return;
+    }
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
+        struct forward_slot *slot = &tunnel->slots[i];
+        struct err_info busy;
+        uint16_t port = forward_refused_port(slot->forward);
+        slot->is_told = false; /* also when it is just being asked for: its next failure says the new */
+        if (port == 0 || !reclaim_judge(tunnel->reclaim, port, &busy)) {
+            continue;
+        }
+        forward_set_busy(slot->forward, &busy);
+        if (try_again) {
+            slot->retry_at_ms = 0;
+            forward_bind(slot->forward);
+        }
+    }
+    arm_timer(tunnel);
+    tunnel_evaluate(tunnel);
+}
+
+bool slots_make_reclaim(struct tunnel *tunnel)
+{
+    char host[512];
+    const struct host_spec *spec = &tunnel->spec.host;
+    (void)snprintf(host, sizeof host, "%s@%s:%u", spec->user, spec->name, (unsigned)spec->port);
+    const struct reclaim_options options = {.loop = tunnel->loop,
+                                            .tunnel = tunnel->spec.name,
+                                            .host = host,
+                                            .record_path = tunnel->record_path,
+                                            .enabled = !tunnel->spec.no_reclaim,
+                                            .on_news = on_reclaim_news,
+                                            .arg = tunnel};
+    if (tunnel->reclaim == NULL) {
+        tunnel->reclaim = reclaim_new(&options);
+    }
+    return tunnel->reclaim != NULL;
 }
 
 /* Cancels a forward of the old set. */
@@ -328,16 +397,33 @@ void slots_bind_own_side(struct tunnel *tunnel)
     }
 }
 
+/* The forwards have been asked for; what it takes to have their ports back one day follows them. */
+static void begin_reclaim(struct tunnel *tunnel)
+{
+    uint16_t *ports = calloc(tunnel->forward_count + 1, sizeof *ports);
+    size_t count = 0;
+    for (size_t i = 0; i < tunnel->forward_count && ports != NULL; i++) {
+        const struct forward_spec *spec = forward_get_spec(tunnel->slots[i].forward);
+        if (spec->type == FORWARD_REMOTE && spec->listen.kind == ENDPOINT_TCP && spec->listen.port != 0) {
+            ports[count++] = spec->listen.port;
+        }
+    }
+    reclaim_session_up(tunnel->reclaim, tunnel->session, ports, count);
+    free(ports);
+}
+
 void slots_session_up(struct tunnel *tunnel)
 {
     for (size_t i = 0; i < tunnel->forward_count; i++) {
         forward_session_up(tunnel->slots[i].forward, tunnel->session);
         forward_bind(tunnel->slots[i].forward);
     }
+    begin_reclaim(tunnel);
 }
 
 void slots_session_down(struct tunnel *tunnel)
 {
+    reclaim_session_down(tunnel->reclaim);
     for (size_t i = 0; i < tunnel->forward_count; i++) {
         forward_session_down(tunnel->slots[i].forward);
     }
@@ -354,8 +440,19 @@ bool slots_have_answered(const struct tunnel *tunnel, const struct err_info **fa
         case FORWARD_IDLE:
         case FORWARD_BINDING: return false; /* its answer comes */
         case FORWARD_DEGRADED:
+        case FORWARD_PORT_BUSY:
         case FORWARD_FAILED: *failed = *failed != NULL ? *failed : forward_error(forward); break;
         case FORWARD_UP: break;
+        }
+    }
+    return true;
+}
+
+bool slots_only_busy(const struct tunnel *tunnel)
+{
+    for (size_t i = 0; i < tunnel->forward_count; i++) {
+        if (forward_get_state(tunnel->slots[i].forward) == FORWARD_FAILED) {
+            return false;
         }
     }
     return true;

@@ -10,11 +10,14 @@ struct forward_slot {
     struct forward *forward;
     struct backoff backoff;
     uint64_t retry_at_ms; /* 0: not waiting */
+    bool is_told;         /* that its port is taken, once */
     bool is_added;        /* to a tunnel that runs: its coming up is logged by itself */
 };
 
 /* Makes the forwards of tunnel->spec. False: out of memory; those that were made stay until slots_free. */
 bool slots_make(struct tunnel *tunnel);
+/* Makes tunnel->reclaim, unless there is one. */
+bool slots_make_reclaim(struct tunnel *tunnel);
 /* Makes the forwards those of `wanted`: see tunnel_update. tunnel->spec is the old one still. */
 enum err slots_update(struct tunnel *tunnel, const struct tunnel_spec *wanted);
 /* Binds the listeners on our own side. */
@@ -26,6 +29,8 @@ void slots_session_down(struct tunnel *tunnel);
 void slots_retry_now(struct tunnel *tunnel);
 /* Whether none is still asked for; then *failed is the first failure among them, if there is one. */
 bool slots_have_answered(const struct tunnel *tunnel, const struct err_info **failed);
+/* Whether all that failed are ports that the peer has no more to give. */
+bool slots_only_busy(const struct tunnel *tunnel);
 /* The forward that an offered connection belongs to, or NULL. */
 struct forward *slots_match(const struct tunnel *tunnel, const struct channel_offer *offer);
 bool slots_have_connections(const struct tunnel *tunnel);

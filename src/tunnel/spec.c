@@ -132,7 +132,7 @@ unsigned tunnel_spec_diff(const struct tunnel_spec *old, const struct tunnel_spe
         diff |= TUNNEL_DIFF_SESSION;
     }
     if (old->backoff_first_ms != wanted->backoff_first_ms || old->backoff_max_ms != wanted->backoff_max_ms ||
-        old->exit_on_forward_failure != wanted->exit_on_forward_failure ||
+        old->exit_on_forward_failure != wanted->exit_on_forward_failure || old->no_reclaim != wanted->no_reclaim ||
         old->hook_timeout_ms != wanted->hook_timeout_ms || !string_list_equal(&old->on_up, &wanted->on_up) ||
         !string_list_equal(&old->on_down, &wanted->on_down)) {
         diff |= TUNNEL_DIFF_VALUES;

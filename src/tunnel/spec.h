@@ -16,6 +16,7 @@ struct tunnel_spec {
     uint64_t hook_timeout_ms;          /* how long these may run; 30000 */
     bool exit_on_forward_failure;      /* -o ExitOnForwardFailure=yes */
     bool once;                         /* --once: never reconnect */
+    bool no_reclaim;                   /* a stale session of ours is not looked for at the peer, and none is ended */
     bool one_line;                     /* from flags: a first attempt that can never succeed ends it; prompts allowed */
     char *where;                       /* "FILE:LINE:COL" of the definition, or "command line" */
 };
@@ -26,7 +27,8 @@ void tunnel_spec_deinit(struct tunnel_spec *spec);
 /* What has to be done to a tunnel that is kept as `old` says, so that it is as `wanted` says. */
 enum tunnel_diff {
     TUNNEL_DIFF_NONE = 0,
-    TUNNEL_DIFF_VALUES = 1,   /* of those that a running tunnel takes over: backoff, exit_on_forward_failure, hooks */
+    TUNNEL_DIFF_VALUES = 1,   /* of those that a running tunnel takes over: backoff, exit_on_forward_failure, hooks,
+                                 reclaim */
     TUNNEL_DIFF_FORWARDS = 2, /* forwards are to be added or cancelled; the session is as it was */
     TUNNEL_DIFF_SESSION = 4   /* the session is another one */
 };

@@ -12,6 +12,7 @@ enum tunnel_event {
     TUNNEL_EVENT_BINDING,        /* the session is ready */
     TUNNEL_EVENT_ALL_BOUND,      /* every forward is up */
     TUNNEL_EVENT_SOME_FAILED,    /* none is pending, at least one could not be bound */
+    TUNNEL_EVENT_PORT_BUSY,      /* none is pending, and all that could not be bound are taken ports of the peer */
     TUNNEL_EVENT_FAULT,          /* the session is gone; try again later */
     TUNNEL_EVENT_HOPELESS,       /* the session is gone; trying again changes nothing */
     TUNNEL_EVENT_STOPPED,        /* all is closed */

@@ -24,6 +24,7 @@ static enum log_level state_level(const struct tunnel *tunnel, enum tunnel_state
     case TUNNEL_FAILED:
         return tunnel->spec.one_line ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR; /* it is the program's last word */
     case TUNNEL_WAITING:
+    case TUNNEL_PORT_BUSY:
     case TUNNEL_DEGRADED: return LOG_LEVEL_WARNING;
     default: return LOG_LEVEL_INFO;
     }
@@ -149,6 +150,9 @@ void tunnel_evaluate(struct tunnel *tunnel)
     }
     /* ERR_CONNECT is a probe's: the forward is bound, and a new session would not have its target answer. */
     if (failed != NULL && failed->code != ERR_CONNECT && tunnel_ends_by_forward(tunnel)) {
+        if (reclaim_is_working(tunnel->reclaim)) {
+            return; /* the port may be ours in a moment; its news come back here */
+        }
         end_session(tunnel, failed);
         return;
     }
@@ -158,7 +162,7 @@ void tunnel_evaluate(struct tunnel *tunnel)
     }
     if (failed != NULL) {
         set_last_error(tunnel, failed);
-        apply(tunnel, TUNNEL_EVENT_SOME_FAILED, NULL, failed);
+        apply(tunnel, slots_only_busy(tunnel) ? TUNNEL_EVENT_PORT_BUSY : TUNNEL_EVENT_SOME_FAILED, NULL, failed);
         return;
     }
     enum tunnel_state old = tunnel->state;
@@ -374,6 +378,9 @@ enum err tunnel_update(struct tunnel *tunnel, const struct tunnel_spec *wanted)
     tunnel_spec_deinit(&old);
     tunnel->backoff.first_ms = spec.backoff_first_ms;
     tunnel->backoff.max_ms = spec.backoff_max_ms;
+    if (tunnel->reclaim != NULL) {
+        reclaim_enable(tunnel->reclaim, !spec.no_reclaim);
+    }
     return OK;
 }
 
@@ -397,6 +404,13 @@ struct tunnel *tunnel_new(uv_loop_t *loop, const struct tunnel_spec *spec, const
     return tunnel;
 }
 
+enum err tunnel_keep_record(struct tunnel *tunnel, const char *path)
+{
+    free(tunnel->record_path);
+    tunnel->record_path = strdup(path);
+    return tunnel->record_path != NULL ? OK : ERR_MEMORY;
+}
+
 void tunnel_start(struct tunnel *tunnel)
 {
     uv_timer_t *timers[] = {&tunnel->retry_timer, &tunnel->forward_timer, &tunnel->stop_timer};
@@ -407,7 +421,7 @@ void tunnel_start(struct tunnel *tunnel)
     }
     file_watch_init(&tunnel->trust_watch, tunnel->loop, &tunnel->spec.host.known_hosts_files, on_trust_changed, tunnel);
     tunnel->handles++;
-    if (!slots_make(tunnel)) {
+    if (!slots_make(tunnel) || !slots_make_reclaim(tunnel)) {
         struct err_info why;
         (void)err_set(&why, ERR_MEMORY, "out of memory");
         set_last_error(tunnel, &why);
@@ -425,6 +439,8 @@ void tunnel_free(struct tunnel *tunnel)
     }
     slots_free(tunnel);
     hooks_free(tunnel->hooks);
+    reclaim_free(tunnel->reclaim);
+    free(tunnel->record_path);
     tunnel_spec_deinit(&tunnel->spec);
     free(tunnel);
 }

@@ -20,7 +20,8 @@ enum tunnel_state {
     TUNNEL_UP,
     TUNNEL_DEGRADED,
     TUNNEL_WAITING,
-    TUNNEL_FAILED
+    TUNNEL_FAILED,
+    TUNNEL_PORT_BUSY /* as degraded, and all that is wrong is that ports of the peer are taken */
 };
 
 struct tunnel;
@@ -50,6 +51,10 @@ struct tunnel_events {
 
 /* Creates a stopped tunnel with its own copy of `spec`. Returns NULL when out of memory. */
 struct tunnel *tunnel_new(uv_loop_t *loop, const struct tunnel_spec *spec, const struct tunnel_events *events);
+/* Where the tunnel remembers which processes of the peer served it, so that one left over can be ended there when it
+ * still holds our port (`reclaim`); without it that is remembered as long as the tunnel lives. Before tunnel_start, and
+ * only for whom the lock of this tunnel's name is held. ERR_MEMORY. */
+enum err tunnel_keep_record(struct tunnel *tunnel, const char *path);
 /* Binds the -L listeners and begins connecting. Completes by on_state. */
 void tunnel_start(struct tunnel *tunnel);
 /* Stops: accepts nothing new, cancels remote forwards, lets channels finish for up to `grace_ms`, disconnects, then

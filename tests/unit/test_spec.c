@@ -96,6 +96,7 @@ static char *words_b[] = {"find", NULL};
     X(uint64_t, hook_timeout_ms, 30000, 1, TUNNEL_DIFF_VALUES)                                                         \
     X(bool, exit_on_forward_failure, false, true, TUNNEL_DIFF_VALUES)                                                  \
     X(bool, once, false, true, TUNNEL_DIFF_SESSION)                                                                    \
+    X(bool, no_reclaim, false, true, TUNNEL_DIFF_VALUES)                                                               \
     X(bool, one_line, false, true, TUNNEL_DIFF_SESSION)                                                                \
     X(char *, where, "a.yaml:1:1", "a.yaml:2:1", TUNNEL_DIFF_NONE)
 

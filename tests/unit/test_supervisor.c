@@ -170,6 +170,13 @@ bool tunnel_has_been_up(const struct tunnel *tunnel)
     return tunnel->has_been_up;
 }
 
+enum err tunnel_keep_record(struct tunnel *tunnel, const char *path)
+{
+    (void)tunnel;
+    assert_non_null(strstr(path, ".record"));
+    return OK;
+}
+
 const struct err_info *tunnel_last_error(const struct tunnel *tunnel)
 {
     return &tunnel->last_error;

@@ -9,7 +9,7 @@
 
 #include "tunnel/state.h"
 
-enum { STATES = TUNNEL_FAILED + 1 };
+enum { STATES = TUNNEL_PORT_BUSY + 1 };
 
 static void a_life_without_faults(void **state)
 {
@@ -24,7 +24,11 @@ static void a_life_without_faults(void **state)
         {TUNNEL_EVENT_BINDING, TUNNEL_BINDING},
         {TUNNEL_EVENT_SOME_FAILED, TUNNEL_DEGRADED},
         {TUNNEL_EVENT_ALL_BOUND, TUNNEL_UP},
+        {TUNNEL_EVENT_PORT_BUSY, TUNNEL_PORT_BUSY},
         {TUNNEL_EVENT_SOME_FAILED, TUNNEL_DEGRADED},
+        {TUNNEL_EVENT_PORT_BUSY, TUNNEL_PORT_BUSY},
+        {TUNNEL_EVENT_ALL_BOUND, TUNNEL_UP},
+        {TUNNEL_EVENT_PORT_BUSY, TUNNEL_PORT_BUSY},
         {TUNNEL_EVENT_FAULT, TUNNEL_WAITING},
         {TUNNEL_EVENT_ATTEMPT, TUNNEL_RESOLVING},
         {TUNNEL_EVENT_HOPELESS, TUNNEL_FAILED},
@@ -53,6 +57,7 @@ static void every_state_of_an_attempt_knows_faults(void **state)
     for (int i = TUNNEL_RESOLVING; i <= TUNNEL_DEGRADED; i++) {
         assert_int_equal(tunnel_next_state((enum tunnel_state)i, TUNNEL_EVENT_FAULT), TUNNEL_WAITING);
     }
+    assert_int_equal(tunnel_next_state(TUNNEL_PORT_BUSY, TUNNEL_EVENT_FAULT), TUNNEL_WAITING);
     for (int i = 0; i < STATES; i++) {
         assert_int_equal(tunnel_next_state((enum tunnel_state)i, TUNNEL_EVENT_HOPELESS), TUNNEL_FAILED);
     }
@@ -74,7 +79,7 @@ static void a_tunnel_that_rests_is_not_brought_up_by_an_old_session(void **state
     static const enum tunnel_state resting[] = {TUNNEL_STOPPED, TUNNEL_WAITING, TUNNEL_FAILED};
     (void)state;
     for (size_t i = 0; i < 3; i++) {
-        for (int event = TUNNEL_EVENT_CONNECTING; event <= TUNNEL_EVENT_SOME_FAILED; event++) {
+        for (int event = TUNNEL_EVENT_CONNECTING; event <= TUNNEL_EVENT_PORT_BUSY; event++) {
             assert_int_equal(tunnel_next_state(resting[i], (enum tunnel_event)event), resting[i]);
         }
         assert_int_equal(tunnel_next_state(resting[i], TUNNEL_EVENT_ATTEMPT), TUNNEL_RESOLVING);
@@ -87,9 +92,9 @@ static void up_comes_only_after_binding(void **state)
     for (int i = 0; i < STATES; i++) {
         for (int event = 0; event < TUNNEL_EVENT_COUNT; event++) {
             enum tunnel_state next = tunnel_next_state((enum tunnel_state)i, (enum tunnel_event)event);
-            assert_in_range(next, 0, TUNNEL_FAILED);
+            assert_in_range(next, 0, TUNNEL_PORT_BUSY);
             if (next == TUNNEL_UP && i != TUNNEL_UP) {
-                assert_true(i == TUNNEL_BINDING || i == TUNNEL_DEGRADED);
+                assert_true(i == TUNNEL_BINDING || i == TUNNEL_DEGRADED || i == TUNNEL_PORT_BUSY);
             }
         }
     }

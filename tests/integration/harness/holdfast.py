@@ -153,7 +153,7 @@ class Holdfast:
 
     def wait_down(self, timeout=15, mark=0):
         """Waits for a line of the log that says a session was up and is no more."""
-        return self.wait_log(r"\b(?:waiting|failed) \(was (?:up|degraded)\)|\bsession ended\b", timeout, mark)
+        return self.wait_log(r"\b(?:waiting|failed) \(was (?:up|degraded|port_busy)\)|\bsession ended\b", timeout, mark)
 
     def wait_log(self, pattern, timeout=15, mark=0):
         return self.err.wait_for(pattern, timeout, mark=mark)[0]
