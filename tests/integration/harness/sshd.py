@@ -63,6 +63,9 @@ class Sshd:
             "MaxSessions": "1000",
             "UseDNS": "no",
             "LogLevel": "VERBOSE",
+            # Commands of the tests run without the user's ~/.bashrc, which bash reads in the outermost shell alone: it may
+            # take its time, and a session that is killed in its midst may leave a lock of its behind.
+            "SetEnv": "SHLVL=1",
         }
         if sshd_version() >= (9, 8):
             self._options["PerSourcePenalties"] = "no"  # fifty broken sessions in a row look like an attack
