@@ -409,9 +409,9 @@ static void say_who(const struct reclaim *reclaim, const struct asked_port *aske
             "by another program there, or by a session of ours that cannot be proven to be it; end it there, "
             "or " MEND);
     } else if (!reclaim->options.enabled) {
-        (void)snprintf(
-            out, cap_bytes,
-            "probably by our own dead session, which 'reclaim: no' leaves alone; end its sshd there, or " MEND);
+        (void)snprintf(out, cap_bytes,
+                       "probably by our own dead session, which %s leaves alone; end its sshd there, or " MEND,
+                       reclaim->options.one_line ? "a one-line tunnel" : "'reclaim: no'");
     } else if (reclaim->permission == PERMISSION_NO) {
         (void)snprintf(out, cap_bytes, "probably by our own dead session; the peer runs no command for us, so " MEND);
     } else {

@@ -24,6 +24,7 @@ struct reclaim_options {
     const char *host;        /* user@name:port */
     const char *record_path; /* where to remember; NULL: for the life of this process only */
     bool enabled;            /* false: no command is run, nothing is written */
+    bool one_line;           /* from flags: never enabled, since nothing tells that another does not use the record */
     /* More is known about refused ports: ask reclaim_judge again; `try_again`: one may be free now. Never from inside a
      * call of this file. */
     void (*on_news)(void *arg, bool try_again);

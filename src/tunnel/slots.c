@@ -255,7 +255,8 @@ bool slots_make_reclaim(struct tunnel *tunnel)
                                             .tunnel = tunnel->spec.name,
                                             .host = host,
                                             .record_path = tunnel->record_path,
-                                            .enabled = !tunnel->spec.no_reclaim,
+                                            .enabled = !tunnel->spec.no_reclaim && !tunnel->spec.one_line,
+                                            .one_line = tunnel->spec.one_line,
                                             .on_news = on_reclaim_news,
                                             .arg = tunnel};
     if (tunnel->reclaim == NULL) {

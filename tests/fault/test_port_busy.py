@@ -58,7 +58,7 @@ class Tunnel:
             "backoff": {"first": "100ms", "max": "1s"},
             **more,
         }
-        self.holdfast.run(definition({"peer": host_entry(self.sshd)}, {"t": tunnel}, TIMES), "-v")
+        self.holdfast.run(definition({"peer": host_entry(self.sshd)}, {"t": tunnel}, TIMES, reclaim=None), "-v")
         return self
 
     @property

@@ -29,7 +29,7 @@ def tunnel(serve, new_holdfast):
             "backoff": {"first": "100ms", "max": "1s"},
             **more,
         }
-        holdfast.run(definition({"peer": host_entry(sshd, **(host or {}))}, {"t": spec}, TIMES), "-v")
+        holdfast.run(definition({"peer": host_entry(sshd, **(host or {}))}, {"t": spec}, TIMES, reclaim=None), "-v")
         return holdfast
 
     return start

@@ -63,8 +63,12 @@ def host_entry(sshd, **more):
     }
 
 
-def definition(hosts, tunnels, defaults=None):
-    """YAML text. hosts: {name: Sshd or dict}; tunnels: {name: {"host": ..., "forwards": [...]}}."""
+def definition(hosts, tunnels, defaults=None, reclaim="no"):
+    """YAML text. hosts: {name: Sshd or dict}; tunnels: {name: {"host": ..., "forwards": [...]}}. reclaim: for tunnels that
+    do not say it; by "no" nothing is run at the peer, so that a sshd's processes are those of its sessions. None: the
+    program's default."""
+    if reclaim is not None:
+        tunnels = {name: {**tunnel, "reclaim": tunnel.get("reclaim", reclaim)} for name, tunnel in tunnels.items()}
     entries = {name: host if isinstance(host, dict) else host_entry(host) for name, host in hosts.items()}
     top = {"defaults": defaults} if defaults else {}
     return _block({**top, "hosts": entries, "tunnels": tunnels})
