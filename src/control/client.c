@@ -1,6 +1,5 @@
 #include "control/client.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,14 +74,17 @@ static size_t list_places(char **places)
     return PLACES_MAX;
 }
 
-/* What a person does about it. `refused`: somebody is there, and this is why we do not get in; "": nobody is. */
-static enum err nobody(char *const *places, size_t count, const char *refused, struct err_info *info)
+/* What a person does about it. `refused`: somebody is there, and this is why we do not get in; OK: nobody is. */
+static enum err nobody(char *const *places, size_t count, const struct err_info *refused, struct err_info *info)
 {
-    if (refused[0] != 0)
+    if (refused->code == ERR_BUSY)
+        return err_set(info, ERR_BUSY, "a holdfast runs here, and is busy with others (%.300s); try again later",
+                       refused->message);
+    if (refused->code != OK)
         return err_set(info, ERR_REFUSED,
                        "a holdfast runs here, and does not admit you (%.300s); try as the user it runs as, or as an "
                        "administrator",
-                       refused);
+                       refused->message);
     return err_set(info, ERR_CONNECT,
                    "no holdfast is running to ask (none listens at %.140s%s%.140s); start one with 'holdfast run' or "
                    "'holdfast service start'",
@@ -93,7 +95,7 @@ static enum err nobody(char *const *places, size_t count, const char *refused, s
 static enum err connect_somewhere(struct control_client *client, struct err_info *info)
 {
     char *places[PLACES_MAX] = {NULL};
-    char refused[512] = "";
+    struct err_info refused = {.code = OK};
     size_t count = list_places(places);
     for (size_t i = 0; i < count && client->stream == NULL; i++) {
         if (places[i] == NULL)
@@ -102,11 +104,11 @@ static enum err connect_somewhere(struct control_client *client, struct err_info
         if (result == OK) {
             client->path = places[i];
             places[i] = NULL;
-        } else if (result == ERR_REFUSED && refused[0] == 0) {
-            (void)snprintf(refused, sizeof refused, "%s", client->why.message);
+        } else if ((result == ERR_REFUSED || result == ERR_BUSY) && refused.code == OK) {
+            refused = client->why;
         }
     }
-    enum err result = client->stream != NULL ? OK : nobody(places, count, refused, info);
+    enum err result = client->stream != NULL ? OK : nobody(places, count, &refused, info);
     for (size_t i = 0; i < count; i++)
         free(places[i]);
     return result;

@@ -1,9 +1,9 @@
 /* A Unix socket of mode 0600 in a folder of mode 0700. Beside the modes, which a person may loosen, each client is
- * asked who it is: ours or root. A lock beside the socket tells a socket that is served from one that was left behind.
- */
+ * asked who it is: ours or root. A lock beside the socket keeps two of ours from taking one over at the same time. */
 #include "platform/local_server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,34 +83,49 @@ char *local_path_to_listen(void)
 
 /* ---- the server ---- */
 
-/* The other end's user, or false where the system does not tell. */
-static bool user_of(int fd, uid_t *out)
+/* Who is at the other end. `pid` is 0 where the system does not tell. */
+struct other {
+    uid_t user;
+    long pid;
+};
+
+static bool other_of(int fd, struct other *out)
 {
 #ifdef SO_PEERCRED
     struct ucred who;
     socklen_t len = sizeof who;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0)
         return false;
-    *out = who.uid;
+    out->user = who.uid;
+    out->pid = who.pid;
     return true;
 #else
     gid_t group;
-    return getpeereid(fd, out, &group) == 0;
+    pid_t pid = 0;
+    socklen_t len = sizeof pid;
+    out->pid = getsockopt(fd, SOL_LOCAL, LOCAL_PEERPID, &pid, &len) == 0 ? pid : 0;
+    return getpeereid(fd, &out->user, &group) == 0;
 #endif
+}
+
+static bool other_of_pipe(const uv_pipe_t *pipe, struct other *out)
+{
+    uv_os_fd_t fd;
+    return uv_fileno((const uv_handle_t *)pipe, &fd) == 0 && other_of(fd, out);
 }
 
 static bool is_admitted(struct local_server *server, const uv_pipe_t *client)
 {
-    uv_os_fd_t fd;
-    uid_t user = 0;
+    struct other who = {.user = 0};
     uint64_t now = uv_now(server->loop);
-    bool known = uv_fileno((const uv_handle_t *)client, &fd) == 0 && user_of(fd, &user);
-    if (known && (user == 0 || user == geteuid()))
+    bool known = other_of_pipe(client, &who);
+    if (known && (who.user == 0 || who.user == geteuid()))
         return true;
     if (server->refused_logged_ms == 0 || now - server->refused_logged_ms >= REFUSAL_LOG_INTERVAL_MS) {
         server->refused_logged_ms = now;
         if (known)
-            log_warning(NULL, "user %lu tried the control channel, which is not theirs; refused", (unsigned long)user);
+            log_warning(NULL, "user %lu tried the control channel, which is not theirs; refused",
+                        (unsigned long)who.user);
         else
             log_warning(NULL, "somebody tried the control channel whom the system does not name; refused");
     }
@@ -166,23 +181,57 @@ static enum err lock_beside(const char *path, struct platform_lock **out, struct
     return result == OK ? OK : err_set(info, result, "%.300s is %s", path, why.message);
 }
 
-/* With the lock held, a socket that is there was left behind. Anything else is somebody's. */
+/* Asks the socket at `path` whether anybody listens there. OK: nobody does. */
+static enum err look_for_listener(const char *path, struct err_info *info)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct other who = {.pid = 0};
+    memcpy(address.sun_path, path, strlen(path) + 1); /* listen_at has seen that it fits */
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0)
+        return err_set(info, ERR_IO, "cannot look who listens at %.300s: %s", path, strerror(errno));
+    int flags = fcntl(fd, F_GETFL);
+    (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    int failed = connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 ? 0 : errno;
+    if (failed == 0)
+        (void)other_of(fd, &who);
+    (void)close(fd);
+    if (failed == ECONNREFUSED || failed == ENOENT)
+        return OK;
+    if (failed != 0 && failed != EAGAIN && failed != EINPROGRESS && failed != EPROTOTYPE)
+        return err_set(info, ERR_IO, "cannot look who listens at %.300s: %s", path, strerror(failed));
+    if (who.pid != 0)
+        return err_set(info, ERR_BUSY, "%.300s is already kept by process %ld", path, who.pid);
+    return err_set(info, ERR_BUSY, "%.300s is already kept by another process", path);
+}
+
+/* The lock keeps out others of ours; a socket that nobody answers at was left behind. Anything else is somebody's. */
 static enum err remove_left_behind(const char *path, struct err_info *info)
 {
     struct stat found;
     if (lstat(path, &found) != 0)
         return errno == ENOENT ? OK : err_set(info, ERR_IO, "%.300s: %s", path, strerror(errno));
     if (!S_ISSOCK(found.st_mode))
-        return err_set(info, ERR_IO, "%.300s is no socket, and is left alone", path);
-    return unlink(path) == 0 ? OK : err_set(info, ERR_IO, "cannot remove the old %.300s: %s", path, strerror(errno));
+        return err_set(info, ERR_IO,
+                       "%.300s is no socket, and is left alone; move it away, or name another place in "
+                       "HOLDFAST_CONTROL",
+                       path);
+    enum err result = look_for_listener(path, info);
+    if (result != OK)
+        return result;
+    return unlink(path) == 0 || errno == ENOENT
+               ? OK
+               : err_set(info, ERR_IO, "cannot remove the old %.300s: %s", path, strerror(errno));
 }
 
 static enum err listen_at(struct local_server *server, const char *path, struct err_info *info)
 {
     struct sockaddr_un address;
     if (strlen(path) >= sizeof address.sun_path)
-        return err_set(info, ERR_USAGE, "the path %.300s is too long for a socket (%zu bytes at most)", path,
-                       sizeof address.sun_path - 1);
+        return err_set(info, ERR_USAGE,
+                       "the path %.300s is too long for a socket (%zu bytes at most); name a shorter one in "
+                       "HOLDFAST_CONTROL",
+                       path, sizeof address.sun_path - 1);
     enum err result = make_folder(path, info);
     if (result == OK)
         result = lock_beside(path, &server->lock, info);
@@ -201,9 +250,7 @@ static enum err listen_at(struct local_server *server, const char *path, struct 
 
 static void on_server_closed(uv_handle_t *handle)
 {
-    struct local_server *server = handle->data;
-    platform_lock_release(server->lock);
-    free(server);
+    free(handle->data);
 }
 
 enum err local_server_start(uv_loop_t *loop, const char *path, local_server_cb *on_connection_cb, void *arg,
@@ -231,51 +278,116 @@ enum err local_server_start(uv_loop_t *loop, const char *path, local_server_cb *
 
 void local_server_stop(struct local_server *server)
 {
-    if (server != NULL)
-        uv_close((uv_handle_t *)&server->pipe, on_server_closed); /* removes the socket, too */
+    if (server == NULL)
+        return;
+    uv_close((uv_handle_t *)&server->pipe, on_server_closed); /* removes the socket, too, and at once */
+    platform_lock_release(server->lock);
+    server->lock = NULL;
 }
 
 /* ---- the client ---- */
 
 struct connecting {
+    uv_timer_t timer; /* for the first attempt, outside of local_connect, and for the later ones */
     uv_connect_t request;
     uv_pipe_t *pipe;
+    uint64_t deadline_ms; /* of uv_now */
+    struct err_info why;
     local_connect_cb *on_connected;
     void *arg;
-    char path[300];
+    char *path;
 };
+
+static void on_connecting_closed(uv_handle_t *handle)
+{
+    struct connecting *connecting = handle->data;
+    free(connecting->path);
+    free(connecting);
+}
+
+/* Tells what became of it: `pipe`, or connecting->why when that is NULL. */
+static void finish(struct connecting *connecting, uv_pipe_t *pipe)
+{
+    uv_close((uv_handle_t *)&connecting->timer, on_connecting_closed);
+    connecting->on_connected(connecting->arg, (uv_stream_t *)pipe, pipe != NULL ? NULL : &connecting->why);
+}
+
+/* Root's service and our own are trusted. Root asks anybody's, as only root decides what is in its places. */
+static bool is_trusted(const struct connecting *connecting, struct err_info *why)
+{
+    struct other who = {.user = 0};
+    if (geteuid() == 0)
+        return true;
+    if (!other_of_pipe(connecting->pipe, &who)) {
+        (void)err_set(why, ERR_REFUSED, "%.300s: the system does not tell whose it is", connecting->path);
+        return false;
+    }
+    if (who.user == 0 || who.user == geteuid())
+        return true;
+    (void)err_set(why, ERR_REFUSED, "%.300s: it belongs to user %lu", connecting->path, (unsigned long)who.user);
+    return false;
+}
+
+static void on_timer(uv_timer_t *timer);
 
 static void on_connected(uv_connect_t *request, int status)
 {
     struct connecting *connecting = request->data;
-    struct err_info why = {.code = OK};
-    uv_stream_t *stream = (uv_stream_t *)connecting->pipe;
-    if (status != 0) {
-        enum err code = status == UV_EACCES || status == UV_EPERM ? ERR_REFUSED : ERR_CONNECT;
-        (void)err_set(&why, code, "%s: %s", connecting->path, err_uv_text(status));
-        uv_close((uv_handle_t *)stream, on_client_closed);
-        stream = NULL;
-    } else {
-        stream->data = NULL;
+    uv_pipe_t *pipe = connecting->pipe;
+    if (status == 0 && is_trusted(connecting, &connecting->why)) {
+        pipe->data = NULL;
+        finish(connecting, pipe);
+        return;
     }
-    connecting->on_connected(connecting->arg, stream, stream != NULL ? NULL : &why);
-    free(connecting);
+    uv_close((uv_handle_t *)pipe, on_client_closed);
+    /* Too many are waiting there (Linux says so, others say that nobody listens). */
+    if (status == UV_EAGAIN && uv_now(connecting->timer.loop) < connecting->deadline_ms) {
+        (void)uv_timer_start(&connecting->timer, on_timer, LOCAL_CONNECT_RETRY_MS, 0);
+        return;
+    }
+    if (status == UV_EAGAIN)
+        (void)err_set(&connecting->why, ERR_BUSY, "%.300s: too many others wait there", connecting->path);
+    else if (status != 0)
+        (void)err_set(&connecting->why, status == UV_EACCES || status == UV_EPERM ? ERR_REFUSED : ERR_CONNECT,
+                      "%.300s: %s", connecting->path, err_uv_text(status));
+    finish(connecting, NULL);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct connecting *connecting = timer->data;
+    struct sockaddr_un address;
+    if (strlen(connecting->path) >= sizeof address.sun_path) { /* libuv would take the beginning of it */
+        (void)err_set(&connecting->why, ERR_CONNECT, "the path %.300s is too long for a socket (%zu bytes at most)",
+                      connecting->path, sizeof address.sun_path - 1);
+        finish(connecting, NULL);
+        return;
+    }
+    connecting->pipe = calloc(1, sizeof *connecting->pipe);
+    if (connecting->pipe == NULL || uv_pipe_init(timer->loop, connecting->pipe, 0) != 0) {
+        free(connecting->pipe);
+        (void)err_set(&connecting->why, ERR_MEMORY, "out of memory");
+        finish(connecting, NULL);
+        return;
+    }
+    uv_pipe_connect(&connecting->request, connecting->pipe, connecting->path, on_connected);
 }
 
 enum err local_connect(uv_loop_t *loop, const char *path, local_connect_cb *on_connected_cb, void *arg)
 {
     struct connecting *connecting = calloc(1, sizeof *connecting);
-    uv_pipe_t *pipe = calloc(1, sizeof *pipe);
-    if (connecting == NULL || pipe == NULL || uv_pipe_init(loop, pipe, 0) != 0) {
+    char *copy = strdup(path);
+    if (connecting == NULL || copy == NULL || uv_timer_init(loop, &connecting->timer) != 0) {
         free(connecting);
-        free(pipe);
+        free(copy);
         return ERR_MEMORY;
     }
-    connecting->pipe = pipe;
+    connecting->timer.data = connecting->request.data = connecting;
+    connecting->path = copy;
     connecting->on_connected = on_connected_cb;
     connecting->arg = arg;
-    connecting->request.data = connecting;
-    (void)snprintf(connecting->path, sizeof connecting->path, "%s", path);
-    uv_pipe_connect(&connecting->request, pipe, path, on_connected);
+    uv_update_time(loop);
+    connecting->deadline_ms = uv_now(loop) + LOCAL_CONNECT_BUSY_MS;
+    (void)uv_timer_start(&connecting->timer, on_timer, 0, 0);
     return OK;
 }
