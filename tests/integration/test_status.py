@@ -210,7 +210,7 @@ def test_the_socket_is_private_and_one_left_behind_is_taken_over(new_holdfast, s
     assert not path.exists()
     path.write_text("precious")
     holdfast.run(text)
-    holdfast.wait_log(r"warning holdfast: no control channel: .* is no socket, and is left alone; 'holdfast status' and")
+    holdfast.wait_log(r"warning holdfast: no control channel: .* is no socket, and is left alone; move it away, or name another place in HOLDFAST_CONTROL; 'holdfast status' and")
     holdfast.wait_up()
     assert path.read_text() == "precious"
 
