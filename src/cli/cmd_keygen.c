@@ -7,6 +7,7 @@
 #include "cli/common.h"
 #include "config/text.h"
 #include "session/key_make.h"
+#include "tunnel/reclaim_script.h"
 
 static const struct tunnel_spec *find(const struct config *config, const char *name)
 {
@@ -64,11 +65,29 @@ static void print_open(const struct endpoint *to)
     (void)printf(",permitopen=\"%s%s%s:%u\"", brackets ? "[" : "", to->host, brackets ? "]" : "", (unsigned)to->port);
 }
 
+/* The one command that the key may run: what reclaim asks and does, or nothing. */
+static void print_command(const struct tunnel_spec *tunnel)
+{
+    bool reclaims = false;
+    for (size_t i = 0; i < tunnel->forward_count && !tunnel->no_reclaim; i++) {
+        reclaims = reclaims || tunnel->forwards[i].type == FORWARD_REMOTE;
+    }
+    (void)fputs("command=\"", stdout);
+    for (const char *at = reclaims ? reclaim_script_forced() : "/bin/false"; *at != '\0'; at++) {
+        if (*at == '"') {
+            (void)putchar('\\');
+        }
+        (void)putchar(*at);
+    }
+    (void)putchar('"');
+}
+
 static void print_options(const struct tunnel_spec *tunnel)
 {
     bool listens = false;
     bool opens = false;
-    (void)printf("restrict,port-forwarding,command=\"/bin/false\"");
+    (void)fputs("restrict,port-forwarding,", stdout);
+    print_command(tunnel);
     for (size_t i = 0; i < tunnel->forward_count; i++) {
         const struct forward_spec *forward = &tunnel->forwards[i];
         if (forward->type == FORWARD_REMOTE && forward->listen.kind == ENDPOINT_TCP) {

@@ -87,7 +87,7 @@ def test_listeners_as_the_peer_compares_them(tmp_path, listen):
     path = tmp_path / "t.yaml"
     path.write_text(
         "hosts:\n  h:\n    hostname: h\n    user: me\n    identity_file: k\n"
-        f"tunnels:\n  t:\n    host: h\n    forwards:\n      - remote: {listen}\n        to: a:80\n")
+        f"tunnels:\n  t:\n    host: h\n    reclaim: no\n    forwards:\n      - remote: {listen}\n        to: a:80\n")
     assert keygen(path, "t").stdout.startswith('restrict,port-forwarding,command="/bin/false",' + LINES[listen])
 
 

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from harness import servers
 from harness.clients import exchange
-from harness.holdfast import definition, host_entry
+from harness.holdfast import binary, definition, host_entry, native, runner
 from harness.ports import free_port
 from harness.proc import command_of, descendants_of, state_of, wait_until
 
@@ -132,6 +132,27 @@ def test_a_peer_that_runs_no_command(start_sshd, tunnel, name):
     holdfast.wait_up(timeout=20)
     said = [line for line in holdfast.err.text().splitlines() if "does not tell which process" in line]
     assert len(said) == 1
+
+
+def test_the_line_of_keygen_permits_this_command_alone(sshd, tunnel, tmp_path):
+    port = free_port()
+    path = tmp_path / "t.yaml"
+    spec = {"host": "peer", "forwards": [{"remote": port, "to": "127.0.0.1:1"}]}
+    path.write_text(definition({"peer": host_entry(sshd)}, {"t": spec}, TIMES, reclaim=None))
+    made = subprocess.run([*runner(), binary(), "keygen", "-c", native(path), "t"], capture_output=True, text=True, check=True)
+    assert made.stdout.startswith('restrict,port-forwarding,command="') and made.stdout.count("\n") == 1
+    sshd.authorized_keys.write_text(made.stdout)
+    words = ["ssh", "-F", "none", "-p", str(sshd.port), "-i", sshd.user_key, "-o", f"UserKnownHostsFile={sshd.known_hosts}"]
+    for asked in ("echo inside", "holdfast-reclaim 1 report 1; echo inside", "holdfast-reclaim 1 end 1 $(echo inside)"):
+        ran = subprocess.run([*words, sshd.destination, asked], capture_output=True, text=True, check=False, timeout=60)
+        assert (ran.returncode, ran.stdout) == (64, ""), asked
+    holdfast = tunnel(sshd, port)
+    holdfast.wait_up()
+    remembered(holdfast)
+    old = freeze(sshd)
+    holdfast.wait_down(15)
+    holdfast.wait_log(rf"(?:ended|killed) process {old[-1]} of the peer", 20)
+    holdfast.wait_up(timeout=20)
 
 
 def test_a_command_that_hangs_holds_nothing_up(start_sshd, tunnel):
