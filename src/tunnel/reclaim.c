@@ -299,7 +299,8 @@ static void on_answer(void *arg, const struct exec_result *result)
 static void ask(struct reclaim *reclaim, bool end)
 {
     char ports[RECLAIM_PORTS_MAX * 6 + 8];
-    char request[sizeof ports + 64 + RECLAIM_PROCESSES_MAX * (RECLAIM_WORD_CAP_BYTES + 12) + RECLAIM_WORD_CAP_BYTES];
+    char request[sizeof ports + 64 + (size_t)RECLAIM_PROCESSES_MAX * (RECLAIM_WORD_CAP_BYTES + 12) +
+                 RECLAIM_WORD_CAP_BYTES];
     char command[RECLAIM_COMMAND_CAP_BYTES];
     write_ports(reclaim, ports, sizeof ports);
     reclaim->asked_at_ms = now_ms(reclaim);
