@@ -452,7 +452,8 @@ bool slots_have_answered(const struct tunnel *tunnel, const struct err_info **fa
 bool slots_only_busy(const struct tunnel *tunnel)
 {
     for (size_t i = 0; i < tunnel->forward_count; i++) {
-        if (forward_get_state(tunnel->slots[i].forward) == FORWARD_FAILED) {
+        enum forward_state state = forward_get_state(tunnel->slots[i].forward);
+        if (state == FORWARD_FAILED || state == FORWARD_DEGRADED) {
             return false;
         }
     }
