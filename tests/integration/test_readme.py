@@ -181,7 +181,7 @@ def source_keys():
     """The keys that the parser knows and takes, from its own tables."""
     settings = (ROOT / "src/config/settings.c").read_text()
     rules = (ROOT / "src/config/definitions.c").read_text()
-    session = set(re.findall(r'^    \{"[A-Za-z]+", "([a-z_]+)", KIND_', settings, re.MULTILINE))
+    session = set(re.findall(r'^    \{(?:"[A-Za-z]+"|NULL), "([a-z_]+)", KIND_', settings, re.MULTILINE))
     taken = set(re.findall(r'\{"([a-z_]+)", (?!NULL)[a-z_]+\}', rules))
     return session, taken
 
@@ -189,7 +189,7 @@ def source_keys():
 def test_every_key_of_the_parser_is_in_the_reference():
     session, taken = source_keys()
     assert len(session) > 20 and len(taken) > 8, "the parser's tables look different now; mend source_keys()"
-    assert session == set(SESSION)
+    assert session - {"passphrase_secret"} == set(SESSION)  # that one stands in the chapter on Windows
     assert taken - {"defaults", "hosts", "tunnels"} == set(TUNNEL) | set(FORWARD) | set(BACKOFF) | set(FILE)
 
 
