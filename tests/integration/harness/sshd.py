@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from .ports import free_port
-from .proc import Process, descendants_of, state_of, wait_until
+from .proc import Process, command_of, descendants_of, state_of, wait_until
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin:/sbin")
 
@@ -140,8 +140,10 @@ class Sshd:
         return self.start()
 
     def session_pids(self):
-        """The processes that serve connections: everything below the listener. One session has one or two of them."""
-        return [pid for pid in descendants_of(self._listener_pid()) if state_of(pid) not in (None, "Z")]
+        """The processes that serve connections: everything below the listener but the children that take part in the
+        login alone and may outlive it for a moment. One session has one or two of them."""
+        below = [pid for pid in descendants_of(self._listener_pid()) if state_of(pid) not in (None, "Z")]
+        return [pid for pid in below if not command_of(pid).endswith(("[net]", "[preauth]"))]
 
     def _listener_pid(self):
         # `ip netns exec` replaces itself, so the process we started is the listener with a prefix as well.
