@@ -4,7 +4,7 @@ find_program(HOLDFAST_PYTHON3 python3 PATHS /usr/bin NO_DEFAULT_PATH)
 find_program(HOLDFAST_PYTHON3 python3)
 
 # port_busy: pytest closes its folder to others at each start, and there another user has to read.
-set(HOLDFAST_PYTEST_ALONE crowd faults half_close many misdelivery port_busy readme rekey stalled transfer wire)
+set(HOLDFAST_PYTEST_ALONE crowd doctor faults half_close many misdelivery port_busy readme rekey stalled transfer wire)
 
 function(holdfast_pytest kind file)
     get_filename_component(name ${file} NAME_WE)

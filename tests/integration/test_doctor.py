@@ -323,7 +323,8 @@ def test_all_is_well(doctor):
     text = doctor.tunnel(
         {"remote": doctor.remote, "to": speaks.address},
         {"local": f"127.0.0.1:{doctor.local}", "to": silent.address},
-        {"remote": 0, "to": silent.address},
+        # One address: of two, sshd may get the port it chose at the first alone, and say nothing.
+        {"remote": "127.0.0.1:0", "to": silent.address},
     )
     doctor.look(text)
     assert [hop["result"] for hop in doctor.hops] == ["ok"] * len(doctor.hops)
