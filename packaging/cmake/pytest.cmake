@@ -3,9 +3,6 @@
 find_program(HOLDFAST_PYTHON3 python3 PATHS /usr/bin NO_DEFAULT_PATH)
 find_program(HOLDFAST_PYTHON3 python3)
 
-# port_busy: pytest closes its folder to others at each start, and there another user has to read.
-set(HOLDFAST_PYTEST_ALONE crowd doctor faults half_close many misdelivery port_busy readme rekey stalled transfer wire)
-
 function(holdfast_pytest kind file)
     get_filename_component(name ${file} NAME_WE)
     string(REGEX REPLACE "^test_" "" name ${name})
@@ -17,9 +14,7 @@ function(holdfast_pytest kind file)
             UBSAN_OPTIONS=print_stacktrace=1)
     endif()
     set_tests_properties(${kind}.${name} PROPERTIES LABELS ${kind} TIMEOUT 900 ENVIRONMENT "${environment}")
-    # What fills the machine, or compares times, runs alone, and under Wine all do, which have one prefix; the others
-    # mostly wait for what they test.
-    if(WIN32 OR name IN_LIST HOLDFAST_PYTEST_ALONE)
-        set_tests_properties(${kind}.${name} PROPERTIES RUN_SERIAL ON)
-    endif()
+    # Timing is part of what these check, each brings its own processes and ports, and pytest closes its folder to other
+    # users at each start: one at a time.
+    set_tests_properties(${kind}.${name} PROPERTIES RUN_SERIAL ON)
 endfunction()

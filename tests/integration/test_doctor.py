@@ -399,7 +399,7 @@ def test_forwards_are_judged_each(doctor):
 def test_a_passphrase_is_asked_for_at_a_terminal_alone(doctor):
     """Without one the walk ends at the key; with one it goes on, and says that 'run' could not."""
     sshd = doctor.start_sshd(user_key=make_key(doctor.folder / "locked", passphrase="open sesame"))
-    text = doctor.define(host_entry(sshd), {"remote": 0, "to": doctor.echo()})
+    text = doctor.define(host_entry(sshd), {"remote": "127.0.0.1:0", "to": doctor.echo()})
     doctor.look(text)
     assert doctor.code == 1 and doctor.hop("key file")["result"] == "fail"
     words = [*runner(), binary(), "doctor", "-c", native(doctor.program.folder / "tunnels.yaml")]
@@ -412,7 +412,7 @@ def test_a_passphrase_is_asked_for_at_a_terminal_alone(doctor):
 def test_only_those_named(doctor):
     sshd = doctor.start_sshd()
     echo = doctor.echo()
-    tunnels = {name: {"host": "peer", "forwards": [{"remote": 0, "to": echo}]} for name in ("one", "two", "three")}
+    tunnels = {name: {"host": "peer", "forwards": [{"remote": "127.0.0.1:0", "to": echo}]} for name in ("one", "two", "three")}
     text = definition({"peer": sshd}, tunnels)
     doctor.look(text, "two", "one")
     assert [tunnel["tunnel"] for tunnel in doctor.tunnels] == ["one", "two"] and doctor.code == 0
