@@ -16,7 +16,7 @@
 
 /* --- small values --- */
 
-static bool read_duration(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
+void loader_read_duration(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
                           uint64_t min_ms, uint64_t max_ms, uint64_t *out_ms)
 {
     struct err_info info = {.code = OK};
@@ -26,20 +26,19 @@ static bool read_duration(struct loader *loader, const struct key_path *path, co
     uint64_t ms = 0;
     const char *text = schema_scalar(loader, path, value);
     if (text == NULL) {
-        return false;
+        return;
     }
     (void)text_shown(text, shown, sizeof shown);
     if (duration_parse(shown, &ms, &info) != OK) {
         loader_error_info(loader, loader_place(loader, value), path, &info);
-        return false;
+        return;
     }
     if (ms < min_ms || ms > max_ms) {
         loader_error(loader, loader_place(loader, value), path, "%s is not in %s-%s", shown,
                      duration_text(min_ms, min, sizeof min), duration_text(max_ms, max, sizeof max));
-        return false;
+        return;
     }
     *out_ms = ms;
-    return true;
 }
 
 /* Names of tunnels and hosts stand in logs, file names and on command lines. */
@@ -155,7 +154,7 @@ static void read_local_extras(struct loader *loader, const struct key_path *path
     struct key_path gateway = {.up = path, .key = "gateway_ports", .index = 0};
     bool local = spec->type == FORWARD_LOCAL;
     if (nodes->hold != NULL && local) {
-        (void)read_duration(loader, &hold, nodes->hold, 0, 10 * MINUTE_MS, &spec->hold_ms);
+        loader_read_duration(loader, &hold, nodes->hold, 0, 10 * MINUTE_MS, &spec->hold_ms);
     } else if (nodes->hold != NULL) {
         loader_error(loader, loader_place(loader, nodes->hold), &hold, "only a local forward holds connections");
     }
@@ -258,14 +257,14 @@ static void read_backoff_first(struct loader *loader, const struct key_path *pat
                                void *target)
 {
     struct tunnel_spec *spec = target;
-    (void)read_duration(loader, path, value, BACKOFF_MIN_MS, BACKOFF_MAX_MS, &spec->backoff_first_ms);
+    loader_read_duration(loader, path, value, BACKOFF_MIN_MS, BACKOFF_MAX_MS, &spec->backoff_first_ms);
 }
 
 static void read_backoff_max(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
                              void *target)
 {
     struct tunnel_spec *spec = target;
-    (void)read_duration(loader, path, value, BACKOFF_MIN_MS, BACKOFF_MAX_MS, &spec->backoff_max_ms);
+    loader_read_duration(loader, path, value, BACKOFF_MIN_MS, BACKOFF_MAX_MS, &spec->backoff_max_ms);
 }
 
 static void read_backoff(struct loader *loader, const struct key_path *path, const struct yaml_node *value,

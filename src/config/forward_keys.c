@@ -1,7 +1,6 @@
 /* The keys of a forward beside its two ends: max_channels, probe, probe_interval. */
 #include <string.h>
 
-#include "base/duration.h"
 #include "config/loader.h"
 #include "config/text.h"
 
@@ -56,20 +55,7 @@ static void read_probe(struct loader *loader, const struct key_path *path, const
 static void read_interval(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
                           struct forward_spec *spec)
 {
-    struct err_info info = {.code = OK};
-    char shown[SHOWN_BYTES];
-    uint64_t ms = 0;
-    const char *text = schema_scalar(loader, path, value);
-    if (text == NULL) {
-        return;
-    }
-    if (duration_parse(text_shown(text, shown, sizeof shown), &ms, &info) != OK) {
-        loader_error_info(loader, loader_place(loader, value), path, &info);
-    } else if (ms < INTERVAL_MIN_MS || ms > INTERVAL_MAX_MS) {
-        loader_error(loader, loader_place(loader, value), path, "%s is not in 1s-24h", shown);
-    } else {
-        spec->probe_interval_ms = ms;
-    }
+    loader_read_duration(loader, path, value, INTERVAL_MIN_MS, INTERVAL_MAX_MS, &spec->probe_interval_ms);
 }
 
 void loader_read_forward_keys(struct loader *loader, const struct key_path *path, const struct yaml_node *map,

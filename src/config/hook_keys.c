@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/duration.h"
 #include "config/loader.h"
 #include "config/text.h"
 #include "platform/platform.h"
@@ -65,18 +64,6 @@ void loader_read_on_down(struct loader *loader, const struct key_path *path, con
 void loader_read_hook_timeout(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
                               void *target)
 {
-    struct err_info info = {.code = OK};
-    char shown[SHOWN_BYTES];
-    uint64_t ms = 0;
-    const char *text = schema_scalar(loader, path, value);
-    if (text == NULL) {
-        return;
-    }
-    if (duration_parse(text_shown(text, shown, sizeof shown), &ms, &info) != OK) {
-        loader_error_info(loader, loader_place(loader, value), path, &info);
-    } else if (ms < TIMEOUT_MIN_MS || ms > TIMEOUT_MAX_MS) {
-        loader_error(loader, loader_place(loader, value), path, "%s is not in 1s-10m", shown);
-    } else {
-        ((struct tunnel_entry *)target)->spec.hook_timeout_ms = ms;
-    }
+    loader_read_duration(loader, path, value, TIMEOUT_MIN_MS, TIMEOUT_MAX_MS,
+                         &((struct tunnel_entry *)target)->spec.hook_timeout_ms);
 }

@@ -84,6 +84,10 @@ struct place loader_place(const struct loader *loader, const struct yaml_node *n
 /* Reads one file's tree into the loader: its defaults, hosts and tunnels. */
 void definitions_read(struct loader *loader, const struct yaml_node *root);
 
+/* Reads a duration with a unit that is in min_ms to max_ms into *out_ms; an error is noted, and *out_ms stays. */
+void loader_read_duration(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
+                          uint64_t min_ms, uint64_t max_ms, uint64_t *out_ms);
+
 /* Reads the `to:` of a forward, whose type is known, into `spec->to`; errors are noted. */
 void loader_read_target(struct loader *loader, const struct key_path *path, const struct yaml_node *value,
                         struct forward_spec *spec);
