@@ -30,21 +30,15 @@ static int take_flags(int argc, char **argv, struct control_request *request)
     return -1;
 }
 
-static const char *text_or(const json_t *object, const char *key, const char *otherwise)
-{
-    const char *text = status_text_of(object, key);
-    return text != NULL ? text : otherwise;
-}
-
 /* As the log itself has it. False when nobody reads it any more. */
 static bool print_line(const json_t *log)
 {
     struct text_buffer out = {.text = NULL};
-    text_buffer_add_shown(&out, text_or(log, "time", "?"));
-    text_buffer_format(&out, " %-5.7s ", text_or(log, "level", "?"));
-    text_buffer_add_shown(&out, text_or(log, "tunnel", "holdfast"));
+    text_buffer_add_shown(&out, status_text_or(log, "time", "?"));
+    text_buffer_format(&out, " %-5.7s ", status_text_or(log, "level", "?"));
+    text_buffer_add_shown(&out, status_text_or(log, "tunnel", "holdfast"));
     text_buffer_add(&out, ": ");
-    text_buffer_add_shown(&out, text_or(log, "message", ""));
+    text_buffer_add_shown(&out, status_text_or(log, "message", ""));
     text_buffer_add(&out, "\n");
     char *line = text_buffer_take(&out);
     bool is_read = line != NULL && fputs(line, stdout) >= 0 && fflush(stdout) == 0;

@@ -48,8 +48,7 @@ static void bytes_text(int64_t bytes, char *out, size_t cap_bytes)
 
 static void word(const json_t *object, const char *key, char *out, size_t cap_bytes)
 {
-    const char *text = status_text_of(object, key);
-    (void)text_shown(text != NULL ? text : "-", out, cap_bytes);
+    (void)text_shown(status_text_or(object, key, "-"), out, cap_bytes);
 }
 
 static void fill_row(const json_t *tunnel, uint64_t now, struct row *row)

@@ -8,17 +8,11 @@
 #include "cli/watch_view.h"
 #include "control/status_read.h"
 
-static const char *text_or_empty(const json_t *object, const char *key)
-{
-    const char *text = status_text_of(object, key);
-    return text != NULL ? text : "";
-}
-
 /* "up", or "waiting: cannot connect; -R 127.0.0.1:1 failed: ..." */
 static char *sentence_of(const json_t *tunnel)
 {
     struct text_buffer out = {.text = NULL};
-    const char *state = text_or_empty(tunnel, "state");
+    const char *state = status_text_or(tunnel, "state", "");
     const char *error = status_text_of(json_object_get(tunnel, "last_error"), "message");
     text_buffer_add_shown(&out, state);
     if (error != NULL && (strcmp(state, "waiting") == 0 || strcmp(state, "failed") == 0)) {
@@ -29,10 +23,10 @@ static char *sentence_of(const json_t *tunnel)
         const json_t *forward = status_forward(tunnel, i);
         if (status_text_of(forward, "error") == NULL)
             continue;
-        text_buffer_format(&out, "; %s ", text_or_empty(forward, "type"));
-        text_buffer_add_shown(&out, text_or_empty(forward, "listen"));
-        text_buffer_format(&out, " %s: ", text_or_empty(forward, "state"));
-        text_buffer_add_shown(&out, text_or_empty(forward, "error"));
+        text_buffer_format(&out, "; %s ", status_text_or(forward, "type", ""));
+        text_buffer_add_shown(&out, status_text_or(forward, "listen", ""));
+        text_buffer_format(&out, " %s: ", status_text_or(forward, "state", ""));
+        text_buffer_add_shown(&out, status_text_or(forward, "error", ""));
     }
     return text_buffer_take(&out);
 }
@@ -50,7 +44,7 @@ char *watch_view_changes(const json_t *before, const json_t *now, uint64_t now_u
     char time[32];
     (void)time_text(now_unix_ms, time, sizeof time);
     for (size_t i = 0; i < status_tunnel_count(now); i++) {
-        const char *name = text_or_empty(status_tunnel(now, i), "name");
+        const char *name = status_text_or(status_tunnel(now, i), "name", "");
         const json_t *old = status_find(before, name);
         char *sentence = sentence_of(status_tunnel(now, i));
         char *old_sentence = old != NULL ? sentence_of(old) : NULL;
@@ -62,7 +56,7 @@ char *watch_view_changes(const json_t *before, const json_t *now, uint64_t now_u
         free(old_sentence);
     }
     for (size_t i = 0; i < status_tunnel_count(before); i++) {
-        const char *name = text_or_empty(status_tunnel(before, i), "name");
+        const char *name = status_text_or(status_tunnel(before, i), "name", "");
         if (status_find(now, name) == NULL)
             add_line(&out, time, name, "is no more");
     }

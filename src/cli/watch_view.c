@@ -65,12 +65,6 @@ static void fill_row(struct screen_frame *frame, unsigned row, struct screen_sty
         (void)screen_text(frame, row, i, 1, " ", style);
 }
 
-static const char *text_or(const json_t *object, const char *key, const char *otherwise)
-{
-    const char *text = status_text_of(object, key);
-    return text != NULL ? text : otherwise;
-}
-
 static struct screen_style style_of_state(const char *state)
 {
     static const struct {
@@ -98,7 +92,7 @@ static struct screen_style style_of_state(const char *state)
 static void rate_text(const struct watch_view *view, const json_t *tunnel, const char *key, char *out, size_t cap_bytes)
 {
     const json_t *before = view->before.json != NULL && status_is_same_run(view->before.json, view->now.json)
-                               ? status_find(view->before.json, text_or(tunnel, "name", ""))
+                               ? status_find(view->before.json, status_text_or(tunnel, "name", ""))
                                : NULL;
     int64_t bytes = status_number_of(tunnel, key);
     int64_t bytes_before = status_number_of(before, key);
@@ -125,7 +119,7 @@ static void when_text(const struct watch_view *view, const json_t *tunnel, char 
     char span[WATCH_TEXT_CAP_BYTES];
     int64_t retry_ms = status_number_of(tunnel, "next_retry_ms");
     uint64_t since_ms = status_time_of(tunnel, "since");
-    const char *state = text_or(tunnel, "state", "");
+    const char *state = status_text_or(tunnel, "state", "");
     if (retry_ms >= 0) {
         uint64_t age_ms = view->now_unix_ms > view->now.at_unix_ms ? view->now_unix_ms - view->now.at_unix_ms : 0;
         uint64_t left_ms = (uint64_t)retry_ms > age_ms ? (uint64_t)retry_ms - age_ms : 0;
@@ -190,7 +184,7 @@ static void list_tunnel_line(struct list *list, const json_t *tunnel)
     char total_out[WATCH_TEXT_CAP_BYTES];
     char reconnects[WATCH_TEXT_CAP_BYTES];
     char when[WATCH_TEXT_CAP_BYTES + 8];
-    const char *state = text_or(tunnel, "state", "?");
+    const char *state = status_text_or(tunnel, "state", "?");
     rate_text(list->view, tunnel, "bytes_in", in, sizeof in);
     rate_text(list->view, tunnel, "bytes_out", out, sizeof out);
     rtt_text(tunnel, rtt, sizeof rtt);
@@ -198,8 +192,8 @@ static void list_tunnel_line(struct list *list, const json_t *tunnel)
     (void)bytes_text(tunnel, "bytes_out", total_out, sizeof total_out);
     (void)snprintf(reconnects, sizeof reconnects, "%" PRId64, status_number_of(tunnel, "reconnects"));
     when_text(list->view, tunnel, when, sizeof when);
-    const struct row_texts texts = {.name = text_or(tunnel, "name", "?"),
-                                    .host = text_or(tunnel, "host", ""),
+    const struct row_texts texts = {.name = status_text_or(tunnel, "name", "?"),
+                                    .host = status_text_or(tunnel, "host", ""),
                                     .state = state,
                                     .in = in,
                                     .out = out,
@@ -246,13 +240,13 @@ static void list_forward(struct list *list, const json_t *forward)
     char in[WATCH_TEXT_CAP_BYTES];
     char out[WATCH_TEXT_CAP_BYTES];
     const char *to = status_text_of(forward, "to");
-    const char *state = text_or(forward, "state", "?");
+    const char *state = status_text_or(forward, "state", "?");
     bool is_old = list->view->trouble != NULL;
     int64_t open = status_number_of(forward, "channels");
     int64_t total = status_number_of(forward, "channels_total");
-    (void)snprintf(ends, sizeof ends, "%s %s%s%s", flag_of(text_or(forward, "type", "")),
-                   text_or(forward, "bound", text_or(forward, "listen", "?")), to != NULL ? " -> " : " (SOCKS)",
-                   to != NULL ? to : "");
+    (void)snprintf(ends, sizeof ends, "%s %s%s%s", flag_of(status_text_or(forward, "type", "")),
+                   status_text_or(forward, "bound", status_text_or(forward, "listen", "?")),
+                   to != NULL ? " -> " : " (SOCKS)", to != NULL ? to : "");
     if (frame->width >= WIDE)
         (void)snprintf(counts, sizeof counts, "%6" PRId64 " open %8" PRId64 " in all %9s in %9s out",
                        open < 0 ? 0 : open, total < 0 ? 0 : total, bytes_text(forward, "bytes_in", in, sizeof in),
@@ -272,7 +266,7 @@ static void list_forward(struct list *list, const json_t *forward)
 
 static void list_tunnel(struct list *list, const json_t *tunnel)
 {
-    const char *state = text_or(tunnel, "state", "");
+    const char *state = status_text_or(tunnel, "state", "");
     const char *error = status_text_of(json_object_get(tunnel, "last_error"), "message");
     list_tunnel_line(list, tunnel);
     if (error != NULL && strcmp(state, "up") != 0 && strcmp(state, "degraded") != 0 && strcmp(state, "stopped") != 0)
@@ -295,7 +289,7 @@ static void share_columns(struct list *list, const json_t *status)
         fixed += 2 * (RATE_COLUMNS + 1) + COUNT_COLUMNS + 1;
     unsigned left = width > fixed + NAME_MIN_COLUMNS ? width - fixed : NAME_MIN_COLUMNS;
     for (size_t i = 0; i < status_tunnel_count(status); i++) {
-        unsigned len = screen_text_columns(text_or(status_tunnel(status, i), "name", ""));
+        unsigned len = screen_text_columns(status_text_or(status_tunnel(status, i), "name", ""));
         longest = len > longest ? len : longest;
     }
     list->name = left;
@@ -319,7 +313,7 @@ static void draw_title(const struct watch_view *view, struct screen_frame *frame
         return;
     }
     (void)snprintf(
-        left, sizeof left, "holdfast %s  pid %" PRId64 "  up %s", text_or(status, "version", "?"),
+        left, sizeof left, "holdfast %s  pid %" PRId64 "  up %s", status_text_or(status, "version", "?"),
         status_number_of(status, "pid"),
         watch_text_span(view->now_unix_ms > started_ms && started_ms != 0 ? view->now_unix_ms - started_ms : 0, span,
                         sizeof span));

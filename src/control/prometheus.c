@@ -74,12 +74,6 @@ static void add_tunnel_label(struct text_buffer *out, const char *name, const js
     add_label(out, "{", "tunnel", status_text_of(tunnel, "name"));
 }
 
-static const char *text_or_empty(const json_t *object, const char *key)
-{
-    const char *text = status_text_of(object, key);
-    return text != NULL ? text : "";
-}
-
 /* Several -R with port 0 look alike; a series may be there only once. */
 static size_t likes_before(const json_t *tunnel, size_t index)
 {
@@ -87,8 +81,8 @@ static size_t likes_before(const json_t *tunnel, size_t index)
     size_t count = 0;
     for (size_t i = 0; i < index; i++) {
         const json_t *other = status_forward(tunnel, i);
-        if (strcmp(text_or_empty(other, "listen"), text_or_empty(forward, "listen")) == 0 &&
-            strcmp(text_or_empty(other, "type"), text_or_empty(forward, "type")) == 0)
+        if (strcmp(status_text_or(other, "listen", ""), status_text_or(forward, "listen", "")) == 0 &&
+            strcmp(status_text_or(other, "type", ""), status_text_or(forward, "type", "")) == 0)
             count++;
     }
     return count;
@@ -100,7 +94,7 @@ static void add_forward_labels(struct text_buffer *out, const char *name, const 
     size_t likes = likes_before(tunnel, index);
     add_tunnel_label(out, name, tunnel);
     text_buffer_add(out, ",forward=\"");
-    add_escaped(out, text_or_empty(forward, "listen"));
+    add_escaped(out, status_text_or(forward, "listen", ""));
     if (likes > 0)
         text_buffer_format(out, "#%zu", likes + 1);
     text_buffer_add(out, "\"");
@@ -159,7 +153,7 @@ static void add_states(struct text_buffer *out, const json_t *status)
     add_head(out, "holdfast_tunnel_state", "gauge", "1 for the state that the tunnel is in, 0 for the others.");
     for (size_t i = 0; i < status_tunnel_count(status); i++) {
         const json_t *tunnel = status_tunnel(status, i);
-        const char *now = text_or_empty(tunnel, "state");
+        const char *now = status_text_or(tunnel, "state", "");
         bool is_listed = false;
         for (size_t state = 0; state < COUNT(states); state++) {
             bool is_it = strcmp(states[state], now) == 0;
@@ -183,7 +177,7 @@ static void add_tunnels(struct text_buffer *out, const json_t *status)
     add_head(out, "holdfast_tunnel_up", "gauge", "1 while the tunnel's session and all its forwards are up.");
     for (size_t i = 0; i < count; i++) {
         add_tunnel_label(out, "holdfast_tunnel_up", status_tunnel(status, i));
-        text_buffer_format(out, "} %d\n", strcmp(text_or_empty(status_tunnel(status, i), "state"), "up") == 0);
+        text_buffer_format(out, "} %d\n", strcmp(status_text_or(status_tunnel(status, i), "state", ""), "up") == 0);
     }
     add_states(out, status);
     for (size_t m = 0; m < COUNT(tunnel_metrics); m++) {
@@ -221,7 +215,7 @@ static void add_forwards(struct text_buffer *out, const json_t *status)
         const json_t *tunnel = status_tunnel(status, i);
         for (size_t f = 0; f < status_forward_count(tunnel); f++) {
             add_forward_labels(out, "holdfast_forward_up", tunnel, f);
-            text_buffer_format(out, " %d\n", strcmp(text_or_empty(status_forward(tunnel, f), "state"), "up") == 0);
+            text_buffer_format(out, " %d\n", strcmp(status_text_or(status_forward(tunnel, f), "state", ""), "up") == 0);
         }
     }
     for (size_t m = 0; m < COUNT(forward_metrics); m++) {

@@ -9,6 +9,12 @@ const char *status_text_of(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
+const char *status_text_or(const json_t *object, const char *key, const char *otherwise)
+{
+    const char *text = status_text_of(object, key);
+    return text != NULL ? text : otherwise;
+}
+
 int64_t status_number_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);

@@ -9,6 +9,8 @@
 
 /* NULL: not known. */
 const char *status_text_of(const json_t *object, const char *key);
+/* `otherwise`: not known. */
+const char *status_text_or(const json_t *object, const char *key, const char *otherwise);
 /* -1: not known. */
 int64_t status_number_of(const json_t *object, const char *key);
 /* A time as milliseconds since 1970-01-01 UTC; 0: not known. */
