@@ -3,40 +3,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text_buffer.h"
 #include "service/posix/text.h"
 
-static void add_string(struct text *text, const char *indent, const char *word)
+static void add_string(struct text_buffer *text, const char *indent, const char *word)
 {
-    text_add(text, "%s<string>", indent);
+    text_buffer_format(text, "%s<string>", indent);
     for (; *word != 0; word++) {
         switch (*word) {
-        case '&': text_add(text, "&amp;"); break;
-        case '<': text_add(text, "&lt;"); break;
-        case '>': text_add(text, "&gt;"); break;
-        default: text_add_char(text, *word);
+        case '&': text_buffer_add(text, "&amp;"); break;
+        case '<': text_buffer_add(text, "&lt;"); break;
+        case '>': text_buffer_add(text, "&gt;"); break;
+        default: text_buffer_add_bytes(text, word, 1);
         }
     }
-    text_add(text, "</string>\n");
+    text_buffer_add(text, "</string>\n");
 }
 
-static void add_key(struct text *text, const char *key, const char *value)
+static void add_key(struct text_buffer *text, const char *key, const char *value)
 {
-    text_add(text, "\t<key>%s</key>\n", key);
+    text_buffer_format(text, "\t<key>%s</key>\n", key);
     add_string(text, "\t", value);
 }
 
 enum err plist_text(const struct service_plan *plan, const char *program, const char *log, const char *errors,
                     bool is_persons, char **out, struct err_info *info)
 {
-    struct text text = {.bytes = NULL};
+    struct text_buffer text = {.text = NULL};
     bool is_bad = text_has_control(program) || text_has_control(log);
     *out = NULL;
-    text_add(&text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-                    "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" "
-                    "\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n" PLIST_MARK "\n"
-                    "<plist version=\"1.0\">\n<dict>\n");
+    text_buffer_add(&text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                           "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" "
+                           "\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n" PLIST_MARK "\n"
+                           "<plist version=\"1.0\">\n<dict>\n");
     add_key(&text, "Label", plan->name);
-    text_add(&text, "\t<key>ProgramArguments</key>\n\t<array>\n");
+    text_buffer_add(&text, "\t<key>ProgramArguments</key>\n\t<array>\n");
     add_string(&text, "\t\t", program);
     add_string(&text, "\t\t", "run");
     for (size_t i = 0; i < plan->definition_count; i++) {
@@ -50,20 +51,20 @@ enum err plist_text(const struct service_plan *plan, const char *program, const 
         add_string(&text, "\t\t", "--log-max-size");
         add_string(&text, "\t\t", "10MiB");
     }
-    text_add(&text, "\t</array>\n");
+    text_buffer_add(&text, "\t</array>\n");
     if (!is_persons)
         add_key(&text, "UserName", plan->account);
-    text_add(&text, "\t<key>RunAtLoad</key>\n\t<true/>\n"
-                    "\t<key>KeepAlive</key>\n\t<dict>\n\t\t<key>SuccessfulExit</key>\n\t\t<false/>\n\t</dict>\n"
-                    "\t<key>ThrottleInterval</key>\n\t<integer>10</integer>\n"
-                    "\t<key>ExitTimeOut</key>\n\t<integer>20</integer>\n");
+    text_buffer_add(&text, "\t<key>RunAtLoad</key>\n\t<true/>\n"
+                           "\t<key>KeepAlive</key>\n\t<dict>\n\t\t<key>SuccessfulExit</key>\n\t\t<false/>\n\t</dict>\n"
+                           "\t<key>ThrottleInterval</key>\n\t<integer>10</integer>\n"
+                           "\t<key>ExitTimeOut</key>\n\t<integer>20</integer>\n");
     add_key(&text, "StandardErrorPath", errors);
-    text_add(&text, "</dict>\n</plist>\n");
-    if (is_bad || text.failed) {
-        free(text.bytes);
-        return is_bad ? err_set(info, ERR_USAGE, "a path with control characters cannot be given to launchd")
-                      : err_set(info, ERR_MEMORY, "out of memory");
+    text_buffer_add(&text, "</dict>\n</plist>\n");
+    char *whole = text_buffer_take(&text);
+    if (is_bad) {
+        free(whole);
+        return err_set(info, ERR_USAGE, "a path with control characters cannot be given to launchd");
     }
-    *out = text.bytes;
-    return OK;
+    *out = whole;
+    return whole != NULL ? OK : err_set(info, ERR_MEMORY, "out of memory");
 }
