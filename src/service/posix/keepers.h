@@ -25,6 +25,9 @@ extern const struct keeper launchd_keeper;
 /* Where this program is, as a heap string; NULL when that cannot be known. */
 char *keeper_program(void);
 
+/* OK when this process may change services of that kind, as far as it is a matter of who runs it. */
+enum err keeper_check_rights(bool is_persons, struct err_info *info);
+
 /* What `systemctl show` and `launchctl print` said of a service, into `out`, whose strings are new. Pure. */
 void systemd_read_facts(const char *text, struct service_facts *out);
 void launchd_read_facts(const char *text, struct service_facts *out);

@@ -53,9 +53,7 @@ static enum err may_change(bool is_persons, struct err_info *info)
     if (access(LAUNCHCTL, X_OK) != 0)
         return err_set(info, ERR_UNSUPPORTED,
                        "there is no " LAUNCHCTL " here; 'holdfast service install --print' writes what launchd needs");
-    if (!is_persons && geteuid() != 0)
-        return err_set(info, ERR_IO, "only root may change services of the machine; use sudo, or --user for your own");
-    return OK;
+    return keeper_check_rights(is_persons, info);
 }
 
 /* "system" or "gui/501", and with a name "system/holdfast". */
@@ -124,10 +122,8 @@ static enum err install(const struct service_plan *plan, bool is_persons, void (
     char *text = NULL;
     char *path = list_path(plan->name, is_persons);
     enum err result = may_change(is_persons, info);
-    if (result == OK && path == NULL)
-        result = err_set(info, ERR_IO, "the home directory is unknown");
-    if (result == OK && own_file_look(path, PLIST_MARK) == OWN_FILE_OF_OTHERS)
-        result = err_set(info, ERR_BUSY, "%s was not written by holdfast; move it away, or take another --name", path);
+    if (result == OK)
+        result = own_file_may_write(path, PLIST_MARK, info);
     if (result == OK)
         result = check_keys(plan, is_persons, info);
     if (result == OK)
@@ -166,12 +162,9 @@ static enum err uninstall(const char *name, bool is_persons, struct err_info *in
 {
     char *path = list_path(name, is_persons);
     enum err result = may_change(is_persons, info);
-    enum own_file found = path != NULL ? own_file_look(path, PLIST_MARK) : OWN_FILE_ABSENT;
-    if (result == OK && found == OWN_FILE_ABSENT)
-        result = err_set(info, ERR_USAGE, "there is no service '%s'; 'holdfast service install' makes one", name);
-    if (result == OK && found == OWN_FILE_OF_OTHERS)
-        result = err_set(info, ERR_BUSY, "%s was not written by holdfast, and is left alone", path);
-    if (result == OK && path != NULL) {
+    if (result == OK)
+        result = own_file_may_remove(path, PLIST_MARK, name, info);
+    if (result == OK) {
         (void)bootout(name, is_persons, NULL); /* fails when it was not loaded */
         (void)unlink(path);
     }

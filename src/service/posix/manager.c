@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "platform/platform.h"
@@ -28,6 +29,13 @@ char *keeper_program(void)
     char path[PATH_MAX];
     size_t size = sizeof path;
     return uv_exepath(path, &size) == 0 ? strdup(path) : NULL;
+}
+
+enum err keeper_check_rights(bool for_person, struct err_info *info)
+{
+    if (for_person || geteuid() == 0)
+        return OK;
+    return err_set(info, ERR_IO, "only root may change services of the machine; use sudo, or --user for your own");
 }
 
 enum err service_host(const char *name, int (*body)(void *arg), void *arg, int *out_code, struct err_info *info)

@@ -22,6 +22,25 @@ enum own_file own_file_look(const char *path, const char *mark)
     return strstr(head, mark) != NULL ? OWN_FILE_OURS : OWN_FILE_OF_OTHERS;
 }
 
+enum err own_file_may_write(const char *path, const char *mark, struct err_info *info)
+{
+    if (path == NULL)
+        return err_set(info, ERR_IO, "the home directory is unknown");
+    if (own_file_look(path, mark) == OWN_FILE_OF_OTHERS)
+        return err_set(info, ERR_BUSY, "%s was not written by holdfast; move it away, or take another --name", path);
+    return OK;
+}
+
+enum err own_file_may_remove(const char *path, const char *mark, const char *service, struct err_info *info)
+{
+    enum own_file found = path != NULL ? own_file_look(path, mark) : OWN_FILE_ABSENT;
+    if (found == OWN_FILE_ABSENT)
+        return err_set(info, ERR_USAGE, "there is no service '%s'; 'holdfast service install' makes one", service);
+    if (found == OWN_FILE_OF_OTHERS)
+        return err_set(info, ERR_BUSY, "%s was not written by holdfast, and is left alone", path);
+    return OK;
+}
+
 static void make_folders(char *path)
 {
     for (char *at = strchr(path + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {

@@ -78,9 +78,7 @@ static enum err may_change(bool is_persons, struct err_info *info)
             info, ERR_UNSUPPORTED,
             "systemd does not run here (there is no /run/systemd/system): let what starts services here start "
             "'holdfast run', or take the unit to where systemd runs: holdfast service install --print");
-    if (!is_persons && geteuid() != 0)
-        return err_set(info, ERR_IO, "only root may change services of the machine; use sudo, or --user for your own");
-    return OK;
+    return keeper_check_rights(is_persons, info);
 }
 
 /* True when the services of this user run without a login. Where logind has not been asked its file is not there. */
@@ -98,10 +96,8 @@ static enum err install(const struct service_plan *plan, bool is_persons, void (
     char *text = NULL;
     char *path = unit_path(plan->name, is_persons);
     enum err result = may_change(is_persons, info);
-    if (result == OK && path == NULL)
-        result = err_set(info, ERR_IO, "the home directory is unknown");
-    if (result == OK && own_file_look(path, UNIT_MARK) == OWN_FILE_OF_OTHERS)
-        result = err_set(info, ERR_BUSY, "%s was not written by holdfast; move it away, or take another --name", path);
+    if (result == OK)
+        result = own_file_may_write(path, UNIT_MARK, info);
     if (result == OK)
         result = text_of(plan, is_persons, &text, info);
     if (result == OK)
@@ -136,16 +132,13 @@ static enum err uninstall(const char *name, bool is_persons, struct err_info *in
     char unit[UNIT_CAP_BYTES];
     char *path = unit_path(name, is_persons);
     enum err result = may_change(is_persons, info);
-    enum own_file found = path != NULL ? own_file_look(path, UNIT_MARK) : OWN_FILE_ABSENT;
-    if (result == OK && found == OWN_FILE_ABSENT)
-        result = err_set(info, ERR_USAGE, "there is no service '%s'; 'holdfast service install' makes one", name);
-    if (result == OK && found == OWN_FILE_OF_OTHERS)
-        result = err_set(info, ERR_BUSY, "%s was not written by holdfast, and is left alone", path);
+    if (result == OK)
+        result = own_file_may_remove(path, UNIT_MARK, name, info);
     if (result == OK)
         result = systemctl("stop", unit_name(name, unit), is_persons, NULL, info);
     if (result == OK)
         result = systemctl("disable", unit, is_persons, NULL, info);
-    if (result == OK && path != NULL) {
+    if (result == OK) {
         if (!is_persons)
             (void)systemctl("clean", unit, false, NULL, NULL); /* its state; definitions are no part of that */
         (void)unlink(path);
