@@ -116,7 +116,7 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
         end_take(end, channel);
     } else {
         end->opened->why = *why;
-        end->opened->is_prohibited = strstr(why->message, "administratively prohibited") != NULL;
+        end->opened->is_prohibited = channel_is_prohibited(channel);
     }
 }
 

@@ -103,8 +103,7 @@ static void begin_relay(struct connection *connection)
     if (connection->relay == NULL) {
         log_error(forward->log_name, "out of memory for a connection; it is closed");
         free(socket);
-        channel->events = NULL;
-        channel->ops->close(channel);
+        channel_drop(connection->channel);
         end(connection);
         return;
     }
@@ -144,8 +143,7 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
 {
     struct connection *connection = arg;
     if (result == OK && connection->is_probe) {
-        channel_stream(channel)->events = NULL;
-        channel_stream(channel)->ops->close(channel_stream(channel));
+        channel_drop(channel);
         probe_result(connection, true, "");
         end(connection);
         return;
@@ -323,9 +321,7 @@ void connection_check_waiting(struct forward *forward)
 
 static void close_channel(struct connection *connection)
 {
-    struct stream *channel = channel_stream(connection->channel);
-    channel->events = NULL;
-    channel->ops->close(channel);
+    channel_drop(connection->channel);
     connection->channel = NULL;
 }
 

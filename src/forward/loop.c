@@ -17,18 +17,12 @@ struct loop {
 
 /* ---- the way out: we are a client at the peer ---- */
 
-static void close_stream(struct stream *stream)
-{
-    stream->events = NULL;
-    stream->ops->close(stream);
-}
-
 /* The end of an open one, from inside its stream's events. */
 static void fail(struct loop *loop, const char *reason)
 {
     loop_ended_cb *on_ended = loop->on_ended;
     void *arg = loop->arg;
-    close_stream(channel_stream(loop->channel));
+    channel_drop(loop->channel);
     free(loop);
     on_ended(arg, LOOP_CLOSED, reason);
 }
@@ -102,13 +96,12 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
         return;
     }
     if (result == OK) {
-        close_stream(channel_stream(channel));
+        channel_drop(channel);
     } else if (loop->on_ended != NULL) {
-        bool is_prohibited = strstr(why->message, "administratively prohibited") != NULL;
         loop->on_ended(loop->arg,
-                       result != ERR_REFUSED ? LOOP_GONE
-                       : is_prohibited       ? LOOP_PROHIBITED
-                                             : LOOP_CLOSED,
+                       result != ERR_REFUSED            ? LOOP_GONE
+                       : channel_is_prohibited(channel) ? LOOP_PROHIBITED
+                                                        : LOOP_CLOSED,
                        why->message);
     }
     free(loop);
@@ -147,7 +140,7 @@ void loop_end(struct loop *loop)
 {
     loop->on_ended = NULL;
     if (loop->is_open) {
-        close_stream(channel_stream(loop->channel));
+        channel_drop(loop->channel);
         free(loop);
     } else {
         channel_cancel_open(loop->channel); /* on_open frees it */
@@ -198,7 +191,7 @@ static size_t apart_input(void *owner, const uv_buf_t *bufs, unsigned count)
     if (len < sizeof said) {
         return 0; /* the rest may come; loop_release has it offered again */
     }
-    close_stream(channel_stream(connection->channel));
+    channel_drop(connection->channel);
     connection->channel = NULL;
     probe_came_back(connection);
     return len;

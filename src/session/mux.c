@@ -352,6 +352,7 @@ static void packet_failure(struct mux *mux, struct channel *channel, enum slot_u
             reason = 0;
         }
         channel->open_answered = true;
+        channel->prohibited = reason == OPEN_PROHIBITED;
         mux_make_ready(channel);
         if (channel->cancelled) {
             return; /* it was given up before */

@@ -488,6 +488,17 @@ struct stream *channel_stream(struct channel *channel)
     return &channel->stream;
 }
 
+void channel_drop(struct channel *channel)
+{
+    channel->stream.events = NULL;
+    channel->stream.ops->close(&channel->stream);
+}
+
+bool channel_is_prohibited(const struct channel *channel)
+{
+    return channel->prohibited;
+}
+
 void channel_cancel_open(struct channel *channel)
 {
     if (channel->state != CHANNEL_OPENING || channel->cancelled) {

@@ -63,6 +63,7 @@ struct channel {
     bool close_received, gone_told;
     bool eof_sent, eof_sent_told, close_sent;
     bool open_answered; /* the peer's answer to our open is here, or its failure */
+    bool prohibited;    /* such a failure, since the peer permits no such connection */
     bool cancelled;     /* our open was given up */
     bool offer_told;
     bool dead, dead_told; /* the session ended under it, with something still to come */

@@ -82,13 +82,16 @@ void session_unlisten(struct session *session, const char *bind_host, uint16_t p
 void session_unlisten_unix(struct session *session, const char *path, session_reply_cb *on_reply, void *arg);
 
 /* Opens a channel to `host`:`port` at the peer's side. The channel is a stream (channel_stream) once `on_open` came
- * with OK; with an error the channel is gone after the callback. channel_cancel_open gives up earlier; on_open then
- * comes with ERR_CANCELLED. */
+ * with OK; with an error the channel is gone after the callback, in which channel_is_prohibited may be asked.
+ * channel_cancel_open gives up earlier; on_open then comes with ERR_CANCELLED. */
 typedef void channel_open_cb(void *arg, struct channel *channel, enum err result, const struct err_info *why);
 struct channel *session_open_tcp(struct session *session, const char *host, uint16_t port, const char *originator_host,
                                  uint16_t originator_port, channel_open_cb *on_open, void *arg);
 struct channel *session_open_unix(struct session *session, const char *path, channel_open_cb *on_open, void *arg);
 void channel_cancel_open(struct channel *channel);
+/* Whether an open failed since the peer permits no such connection (RFC 4254 section 5.1), as against one that it could
+ * not make. */
+bool channel_is_prohibited(const struct channel *channel);
 
 void channel_accept(struct channel *channel);
 void channel_reject(struct channel *channel, enum err reason, const char *message);
@@ -99,5 +102,7 @@ const char *session_library_version(void);
 struct stream;
 /* The channel's stream side; valid after accept or a successful open. */
 struct stream *channel_stream(struct channel *channel);
+/* Closes an open channel of which nobody wants to hear any more; it goes by itself. */
+void channel_drop(struct channel *channel);
 
 #endif

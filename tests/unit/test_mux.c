@@ -297,7 +297,7 @@ struct owner {
     char why[600];
     size_t received, take; /* bytes taken so far, and how many more will be taken */
     size_t writables;
-    bool close_on_input, close_on_fail;
+    bool close_on_input, close_on_fail, prohibited;
 };
 
 static size_t owner_input(void *arg, const uv_buf_t *bufs, unsigned count)
@@ -377,6 +377,7 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
         take_over(owner, channel);
     } else {
         owner->channel = NULL;
+        owner->prohibited = channel_is_prohibited(channel);
     }
 }
 
@@ -515,6 +516,7 @@ static void a_refusal_says_why(void **state)
         peer_sends("buuss", 92, id, reason, "No route to host", "");
         turn();
         assert_int_equal(owner.open_result, ERR_REFUSED);
+        assert_int_equal(owner.prohibited, reason == 1);
         assert_memory_equal(owner.why, beginnings[reason], strlen(beginnings[reason]));
         assert_non_null(strstr(owner.why, ": No route to host"));
     }
