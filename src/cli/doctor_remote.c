@@ -64,13 +64,6 @@ static void give_up(struct doctor *doctor, const struct forward_spec *forward, u
     (void)await(doctor, &listening);
 }
 
-/* The host by which the peer itself reaches what it listens on. */
-static const char *loop_host(const struct forward_spec *forward)
-{
-    const char *host = forward_bind_host(forward);
-    return host[0] == '\0' ? "localhost" : host;
-}
-
 /* ---- it is refused ---- */
 
 static void judge_taken(struct doctor *doctor, uint16_t port, const char *seen)
@@ -97,7 +90,7 @@ static void judge_refused(struct doctor *doctor, const struct forward_spec *forw
     struct doctor_opened opened = {.result = ERR_REFUSED, .is_prohibited = true};
     char seen[400];
     if (port != 0) {
-        doctor_open(doctor, loop_host(forward), port, &opened);
+        doctor_open(doctor, forward_loop_host(forward), port, &opened);
     }
     if (opened.result == OK) {
         doctor_report_add(doctor->report, DOCTOR_WARNING, "permission",
@@ -214,7 +207,7 @@ static void judge_bound(struct doctor *doctor, const struct forward_spec *forwar
 static bool pass_loop(struct doctor *doctor, const struct forward_spec *forward, uint16_t port,
                       struct doctor_opened *opened)
 {
-    const char *host = loop_host(forward);
+    const char *host = forward_loop_host(forward);
     if (strcmp(host, "localhost") == 0) {
         bool passed = doctor_open_loop(doctor, "127.0.0.1", port, opened);
         if (passed || opened->result == OK) {
@@ -288,7 +281,7 @@ static void walk_kept(struct doctor *doctor, const struct forward_spec *forward)
         doctor_target(doctor, forward);
         return;
     }
-    doctor_open(doctor, loop_host(forward), port, &opened);
+    doctor_open(doctor, forward_loop_host(forward), port, &opened);
     if (opened.is_prohibited) {
         doctor_report_add(doctor->report, DOCTOR_OK, "remote port", NULL,
                           "%s should hold it; the peer does not connect there for us, so that is not seen", keeper);

@@ -107,14 +107,6 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
     free(loop);
 }
 
-/* Where the peer finds its own listener. */
-static const char *listener_host(const struct forward *forward)
-{
-    const char *host = forward->spec->listen.host;
-    bool is_any = host == NULL || host[0] == '\0' || strcmp(host, "*") == 0;
-    return is_any ? "localhost" : host;
-}
-
 struct loop *loop_begin(struct forward *forward, loop_ended_cb *on_ended, void *arg)
 {
     struct loop *loop = calloc(1, sizeof *loop);
@@ -126,7 +118,7 @@ struct loop *loop_begin(struct forward *forward, loop_ended_cb *on_ended, void *
     if (uv_random(NULL, NULL, loop->token, sizeof loop->token, 0, NULL) == 0) {
         loop->channel = forward->spec->listen.kind == ENDPOINT_UNIX
                             ? session_open_unix(forward->session, forward->spec->listen.path, on_open, loop)
-                            : session_open_tcp(forward->session, listener_host(forward), forward->bound_port,
+                            : session_open_tcp(forward->session, forward_loop_host(forward->spec), forward->bound_port,
                                                "127.0.0.1", 0, on_open, loop);
     }
     if (loop->channel == NULL) {

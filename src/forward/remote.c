@@ -7,11 +7,6 @@
 
 enum { ANSWER_LIMIT_MS = 10000 };
 
-static const char *bind_host(const struct forward *forward)
-{
-    return forward_bind_host(forward->spec);
-}
-
 static uint64_t answer_limit_ms(const struct forward *forward)
 {
     return forward->connect_timeout_ms != 0 ? forward->connect_timeout_ms : ANSWER_LIMIT_MS;
@@ -125,7 +120,7 @@ static struct question *question_new(struct forward *forward)
     const struct endpoint *listen = &forward->spec->listen;
     bool is_tcp = listen->kind != ENDPOINT_UNIX;
     struct question *question = calloc(1, sizeof *question);
-    if (question == NULL || (is_tcp && (question->host = strdup(bind_host(forward))) == NULL)) {
+    if (question == NULL || (is_tcp && (question->host = strdup(forward_bind_host(forward->spec))) == NULL)) {
         struct err_info why;
         free(question);
         (void)err_set(&why, ERR_MEMORY, "out of memory");
@@ -175,7 +170,7 @@ void remote_cancel(struct forward *forward)
     }
     uint16_t port = question != NULL ? question->asked_port : forward->bound_port;
     if (port != 0) {
-        session_unlisten(forward->session, bind_host(forward), port, NULL, NULL);
+        session_unlisten(forward->session, forward_bind_host(forward->spec), port, NULL, NULL);
     }
 }
 
@@ -192,7 +187,7 @@ int forward_matches(const struct forward *forward, const struct channel_offer *o
     if (forward->bound_port == 0 || forward->bound_port != offer->listen_port) {
         return 0;
     }
-    return strcmp(bind_host(forward), offer->listen_host) == 0 ? 2 : 1;
+    return strcmp(forward_bind_host(forward->spec), offer->listen_host) == 0 ? 2 : 1;
 }
 
 void forward_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer)

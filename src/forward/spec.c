@@ -173,6 +173,12 @@ const char *forward_bind_host(const struct forward_spec *spec)
     return strcmp(host, "*") == 0 ? "" : host;
 }
 
+const char *forward_loop_host(const struct forward_spec *spec)
+{
+    const char *host = forward_bind_host(spec);
+    return host[0] == '\0' ? "localhost" : host;
+}
+
 const char *forward_type_flag(enum forward_type type)
 {
     switch (type) {

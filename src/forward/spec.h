@@ -80,6 +80,8 @@ const char *forward_spec_text(const struct forward_spec *spec, uint16_t bound_po
 /* What the peer is asked to bind for a -R: "localhost" for nothing, "" for every address, as ssh does. Of the spec, or
  * static. */
 const char *forward_bind_host(const struct forward_spec *spec);
+/* The host by which the peer itself reaches what it listens on. */
+const char *forward_loop_host(const struct forward_spec *spec);
 /* "-L", "-R", "-D" and "local", "remote", "dynamic", "remote_dynamic", "direct". */
 const char *forward_type_flag(enum forward_type type);
 const char *forward_type_name(enum forward_type type);

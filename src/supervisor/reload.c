@@ -8,6 +8,16 @@
 
 /* ---- one tunnel, by hand ---- */
 
+/* Names are there once: one that is going, and comes back, is the same. */
+static struct kept *find_any(const struct supervisor *supervisor, const char *name)
+{
+    for (size_t i = 0; i < supervisor->count; i++) {
+        if (strcmp(tunnel_get_spec(supervisor->kept[i]->tunnel)->name, name) == 0)
+            return supervisor->kept[i];
+    }
+    return NULL;
+}
+
 /* One that is wanted, or NULL. */
 static struct kept *find(const struct supervisor *supervisor, const char *name, struct err_info *info)
 {
@@ -15,11 +25,9 @@ static struct kept *find(const struct supervisor *supervisor, const char *name, 
         (void)err_set(info, ERR_CANCELLED, "holdfast is stopping");
         return NULL;
     }
-    for (size_t i = 0; i < supervisor->count; i++) {
-        struct kept *kept = supervisor->kept[i];
-        if (kept->is_wanted && strcmp(tunnel_get_spec(kept->tunnel)->name, name) == 0)
-            return kept;
-    }
+    struct kept *kept = find_any(supervisor, name);
+    if (kept != NULL && kept->is_wanted)
+        return kept;
     (void)err_set(info, ERR_USAGE, "there is no tunnel '%s'; 'holdfast status' lists those there are", name);
     return NULL;
 }
@@ -84,15 +92,6 @@ struct mark {
     unsigned diff;         /* enum tunnel_diff */
     bool is_new;
 };
-
-static struct kept *find_any(const struct supervisor *supervisor, const char *name)
-{
-    for (size_t i = 0; i < supervisor->count; i++) {
-        if (strcmp(tunnel_get_spec(supervisor->kept[i]->tunnel)->name, name) == 0)
-            return supervisor->kept[i];
-    }
-    return NULL;
-}
 
 /* Looks at one spec, and makes all that it needs. */
 static enum err mark_one(struct supervisor *supervisor, const struct tunnel_spec *spec, struct mark *mark,

@@ -89,8 +89,7 @@ static const struct asked_port *find_const(const struct reclaim *reclaim, uint16
 
 static bool is_current(const struct reclaim *reclaim, const struct reclaim_process *process)
 {
-    return reclaim->has_current && process->pid == reclaim->current.pid &&
-           strcmp(process->start, reclaim->current.start) == 0;
+    return reclaim->has_current && reclaim_process_equal(process, &reclaim->current);
 }
 
 /* The newest process of an earlier session, or NULL. */

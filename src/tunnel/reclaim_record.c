@@ -22,7 +22,7 @@ void reclaim_record_init(struct reclaim_record *record, const char *tunnel, cons
     (void)snprintf(record->host, sizeof record->host, "%s", host);
 }
 
-static bool same_process(const struct reclaim_process *a, const struct reclaim_process *b)
+bool reclaim_process_equal(const struct reclaim_process *a, const struct reclaim_process *b)
 {
     return a->pid == b->pid && strcmp(a->start, b->start) == 0;
 }
@@ -30,7 +30,7 @@ static bool same_process(const struct reclaim_process *a, const struct reclaim_p
 bool reclaim_record_add(struct reclaim_record *record, const struct reclaim_entry *entry)
 {
     for (size_t i = 0; i < record->entry_count; i++) {
-        if (same_process(&record->entries[i].process, &entry->process) &&
+        if (reclaim_process_equal(&record->entries[i].process, &entry->process) &&
             strcmp(record->entries[i].boot, entry->boot) == 0) {
             return false;
         }
@@ -45,7 +45,7 @@ bool reclaim_record_add(struct reclaim_record *record, const struct reclaim_entr
 bool reclaim_record_drop(struct reclaim_record *record, const struct reclaim_process *process)
 {
     for (size_t i = 0; i < record->entry_count; i++) {
-        if (same_process(&record->entries[i].process, process)) {
+        if (reclaim_process_equal(&record->entries[i].process, process)) {
             record->entry_count--;
             memmove(&record->entries[i], &record->entries[i + 1],
                     (record->entry_count - i) * sizeof record->entries[0]);

@@ -24,6 +24,9 @@ struct reclaim_record {
     size_t port_count;
 };
 
+/* Whether both are one process, as far as one boot of the peer goes. */
+bool reclaim_process_equal(const struct reclaim_process *a, const struct reclaim_process *b);
+
 /* An empty record of that tunnel and host. */
 void reclaim_record_init(struct reclaim_record *record, const char *tunnel, const char *host);
 /* Puts a process in front. One that is known already (boot, pid, start) stays where it is; the oldest falls out. True

@@ -78,17 +78,27 @@ void slots_retry_now(struct tunnel *tunnel)
 
 /* ---- what forwards tell ---- */
 
-/* How long to wait before the forward is tried again; who has its port is found out before. */
-static uint64_t retry_delay_ms(struct tunnel *tunnel, struct forward_slot *slot)
+/* Marks a forward whose port was refused as busy, if that is what is known of the port. */
+static bool mark_if_busy(const struct tunnel *tunnel, struct forward_slot *slot)
 {
     struct err_info busy;
     uint16_t port = forward_refused_port(slot->forward);
+    if (port == 0 || !reclaim_judge(tunnel->reclaim, port, &busy)) {
+        return false;
+    }
+    forward_set_busy(slot->forward, &busy);
+    return true;
+}
+
+/* How long to wait before the forward is tried again; who has its port is found out before. */
+static uint64_t retry_delay_ms(struct tunnel *tunnel, struct forward_slot *slot)
+{
+    uint16_t port = forward_refused_port(slot->forward);
     if (port != 0) {
         reclaim_refused(tunnel->reclaim, port);
-        if (reclaim_judge(tunnel->reclaim, port, &busy)) {
-            forward_set_busy(slot->forward, &busy);
-            return reclaim_retry_ms(tunnel->reclaim, port, tunnel->spec.backoff_max_ms);
-        }
+    }
+    if (mark_if_busy(tunnel, slot)) {
+        return reclaim_retry_ms(tunnel->reclaim, port, tunnel->spec.backoff_max_ms);
     }
     const struct backoff_outcome outcome = {
         .class_ = ERR_CLASS_TRANSIENT, .now_ms = uv_now(tunnel->loop), .random01 = tunnel_chance()};
@@ -113,16 +123,15 @@ static void note_failure(struct tunnel *tunnel, struct forward_slot *slot)
 
 static void note_success(const struct tunnel *tunnel, struct forward_slot *slot)
 {
-    const struct forward *bound = slot->forward;
+    const struct forward *forward = slot->forward;
     backoff_reset(&slot->backoff);
     slot->retry_at_ms = 0;
     slot->is_told = false;
-    if (forward_get_spec(bound)->type == FORWARD_REMOTE && forward_bound_port(bound) != 0) {
-        reclaim_bound(tunnel->reclaim, forward_bound_port(bound));
+    if (forward_get_spec(forward)->type == FORWARD_REMOTE && forward_bound_port(forward) != 0) {
+        reclaim_bound(tunnel->reclaim, forward_bound_port(forward));
     }
     if (slot->is_added) {
         char text[600];
-        const struct forward *forward = slot->forward;
         log_info(tunnel->spec.name, "added and up: %s",
                  forward_spec_text(forward_get_spec(forward), forward_bound_port(forward), text, sizeof text));
         slot->is_added = false;
@@ -230,14 +239,8 @@ static void on_reclaim_news(void *arg, bool try_again)
     }
     for (size_t i = 0; i < tunnel->forward_count; i++) {
         struct forward_slot *slot = &tunnel->slots[i];
-        struct err_info busy;
-        uint16_t port = forward_refused_port(slot->forward);
         slot->is_told = false; /* also when it is just being asked for: its next failure says the new */
-        if (port == 0 || !reclaim_judge(tunnel->reclaim, port, &busy)) {
-            continue;
-        }
-        forward_set_busy(slot->forward, &busy);
-        if (try_again) {
+        if (mark_if_busy(tunnel, slot) && try_again) {
             slot->retry_at_ms = 0;
             forward_bind(slot->forward);
         }
