@@ -6,7 +6,6 @@
 #include "cli/cli.h"
 #include "cli/common.h"
 #include "cli/doctor.h"
-#include "config/text.h"
 #include "platform/platform.h"
 
 struct wanted {
@@ -66,31 +65,12 @@ static int take_all(struct wanted *wanted)
 /* -1 when the definitions have all the tunnels that were named. */
 static int check_names(const struct wanted *wanted, const struct config *config)
 {
-    const char **known = calloc(config->tunnel_count + 1, sizeof *known);
-    int code = -1;
-    if (known == NULL) {
-        (void)cli_usage("out of memory");
-        return CLI_FAILED;
-    }
-    for (size_t i = 0; i < config->tunnel_count; i++) {
-        known[i] = config->tunnels[i].name;
-    }
-    for (size_t i = 0; code < 0 && i < wanted->name_count; i++) {
-        const char *name = wanted->names[i];
-        bool found = false;
-        for (size_t j = 0; j < config->tunnel_count && !found; j++) {
-            found = strcmp(name, known[j]) == 0;
-        }
-        const char *nearest = found ? NULL : text_nearest(name, known, config->tunnel_count);
-        if (!found && nearest != NULL) {
-            code = cli_usage("doctor: the definitions have no tunnel '%s'; did you mean '%s'?", name, nearest);
-        } else if (!found) {
-            code =
-                cli_usage("doctor: the definitions have no tunnel '%s'; 'holdfast check' lists those they have", name);
+    for (size_t i = 0; i < wanted->name_count; i++) {
+        if (cli_find_tunnel(config, "doctor", wanted->names[i]) == NULL) {
+            return CLI_USAGE;
         }
     }
-    free((void *)known);
-    return code;
+    return -1;
 }
 
 static bool is_wanted(const struct wanted *wanted, const char *name)

@@ -5,34 +5,8 @@
 
 #include "cli/cli.h"
 #include "cli/common.h"
-#include "config/text.h"
 #include "session/key_make.h"
 #include "tunnel/reclaim_script.h"
-
-static const struct tunnel_spec *find(const struct config *config, const char *name)
-{
-    const char **names = calloc(config->tunnel_count + 1, sizeof(const char *));
-    const struct tunnel_spec *found = NULL;
-    for (size_t i = 0; i < config->tunnel_count; i++) {
-        if (names != NULL) {
-            names[i] = config->tunnels[i].name;
-        }
-        if (strcmp(config->tunnels[i].name, name) == 0) {
-            found = &config->tunnels[i];
-        }
-    }
-    if (found == NULL) {
-        const char *nearest = names == NULL ? NULL : text_nearest(name, names, config->tunnel_count);
-        if (nearest != NULL) {
-            (void)cli_usage("keygen: the definitions have no tunnel '%s'; did you mean '%s'?", name, nearest);
-        } else {
-            (void)cli_usage("keygen: the definitions have no tunnel '%s'; 'holdfast check' lists those they have",
-                            name);
-        }
-    }
-    free((void *)names);
-    return found;
-}
 
 /* What permitlisten is to allow: the peer compares the host with what the client asks for, letter by letter. */
 static void print_listen(const struct endpoint *listen)
@@ -196,7 +170,7 @@ int cmd_keygen(int argc, char **argv)
     if (code < 0 && name != NULL) {
         code = cli_load(paths, path_count, &config);
         if (code == CLI_OK) {
-            const struct tunnel_spec *tunnel = find(&config, name);
+            const struct tunnel_spec *tunnel = cli_find_tunnel(&config, "keygen", name);
             code = tunnel == NULL ? CLI_USAGE : make_and_print(tunnel);
         }
     }

@@ -180,3 +180,30 @@ int cli_load(const char *const *paths, size_t path_count, struct config *config)
     config_errors_deinit(&errors);
     return result == OK ? CLI_OK : result == ERR_MEMORY ? CLI_FAILED : CLI_USAGE;
 }
+
+static void complain_of_name(const struct config *config, const char *command, const char *name)
+{
+    const char **names = calloc(config->tunnel_count + 1, sizeof(const char *));
+    for (size_t i = 0; names != NULL && i < config->tunnel_count; i++) {
+        names[i] = config->tunnels[i].name;
+    }
+    const char *nearest = names != NULL ? text_nearest(name, names, config->tunnel_count) : NULL;
+    if (nearest != NULL) {
+        (void)cli_usage("%s: the definitions have no tunnel '%s'; did you mean '%s'?", command, name, nearest);
+    } else {
+        (void)cli_usage("%s: the definitions have no tunnel '%s'; 'holdfast check' lists those they have", command,
+                        name);
+    }
+    free((void *)names);
+}
+
+const struct tunnel_spec *cli_find_tunnel(const struct config *config, const char *command, const char *name)
+{
+    for (size_t i = 0; i < config->tunnel_count; i++) {
+        if (strcmp(config->tunnels[i].name, name) == 0) {
+            return &config->tunnels[i];
+        }
+    }
+    complain_of_name(config, command, name);
+    return NULL;
+}

@@ -38,6 +38,9 @@ int cli_take_definitions(int argc, char **argv, struct log_flags *log, const cha
 /* Loads; prints every error to standard error. Returns CLI_OK or CLI_USAGE. */
 int cli_load(const char *const *paths, size_t path_count, struct config *config);
 
+/* The tunnel of that name; NULL when the definitions have none, with the complaint of `command` printed. */
+const struct tunnel_spec *cli_find_tunnel(const struct config *config, const char *command, const char *name);
+
 /* The command that `word` is nearly, or NULL. Static text. */
 const char *cli_nearest_command(const char *word);
 
