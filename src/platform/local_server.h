@@ -31,8 +31,8 @@ typedef void local_server_cb(void *arg, uv_stream_t *stream);
 /* Listens at `path`, with handles that do not keep the loop running. How many connections there may be is for
  * `on_connection` to say, which closes those that are too many. posix: the last folder of `path` is made, mode 0700,
  * when missing; a socket that nobody answers at any more is taken over, and nothing else that lies there is. ERR_BUSY:
- * another process listens there, and the message says which where that can be known. ERR_USAGE: `path` cannot be one.
- * ERR_IO; with either the message says what to do. */
+ * another process listens there, and on posix the message says which where that can be known. ERR_USAGE: `path` cannot
+ * be one. ERR_IO; with either the message says what to do. */
 enum err local_server_start(uv_loop_t *loop, const char *path, local_server_cb *on_connection, void *arg,
                             struct local_server **out, struct err_info *info);
 /* Ends it, at once as far as callbacks go; the loop has to run once more for the memory to go. The connections that

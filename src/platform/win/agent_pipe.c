@@ -31,8 +31,7 @@ bool win_agent_pipe_is_name(const char *path)
     return own_name(path) != NULL;
 }
 
-/* The path as the system has it; NULL when it names no pipe, or out of memory. */
-static wchar_t *wide_name(const char *path)
+wchar_t *win_agent_pipe_wide(const char *path)
 {
     static const wchar_t prefix[] = L"" PREFIX;
     const char *name = own_name(path);
@@ -49,7 +48,7 @@ static wchar_t *wide_name(const char *path)
 
 bool win_agent_pipe_exists(const char *path)
 {
-    wchar_t *wide = wide_name(path);
+    wchar_t *wide = win_agent_pipe_wide(path);
     bool exists = wide != NULL && (WaitNamedPipeW(wide, 1) || GetLastError() == ERROR_SEM_TIMEOUT);
     free(wide);
     return exists;
@@ -117,7 +116,7 @@ enum err win_agent_pipe_open(struct win_agent_pipe *pipe, const char *path, uint
 {
     pipe->pipe = INVALID_HANDLE_VALUE;
     pipe->event = CreateEventW(NULL, TRUE, FALSE, NULL);
-    wchar_t *wide = wide_name(path);
+    wchar_t *wide = win_agent_pipe_wide(path);
     if (pipe->event == NULL || wide == NULL) {
         free(wide);
         return err_set(info, ERR_MEMORY, "out of memory");

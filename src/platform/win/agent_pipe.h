@@ -14,6 +14,8 @@ struct win_agent_pipe {
 
 /* True for a path that is one of a pipe of this machine, whichever way its slashes lean. */
 bool win_agent_pipe_is_name(const char *path);
+/* The path as the system has it, as a heap string; NULL when it names no pipe, or out of memory. */
+wchar_t *win_agent_pipe_wide(const char *path);
 /* True when somebody serves a pipe of that name. */
 bool win_agent_pipe_exists(const char *path);
 /* Whose pipe it is: its owner's, or where the system keeps none (Wine) that of the process behind it. False when that

@@ -15,19 +15,25 @@
 
 #define MACHINE_PIPE "\\\\.\\pipe\\holdfast"
 
-enum { PIPE_BUFFER_BYTES = 64 * 1024, RETRY_MS = 1000, BUSY_LIMIT_MS = 5000 };
+enum { PIPE_BUFFER_BYTES = 64 * 1024, RETRY_MS = 1000, INSTANCES = 4, PATH_CAP = 256 };
+
+/* An end of the pipe that waits for a client. */
+struct instance {
+    HANDLE pipe; /* INVALID_HANDLE_VALUE: there is none */
+    OVERLAPPED connecting;
+    HANDLE wait; /* of the thread pool, for connecting.hEvent; NULL: nothing is awaited */
+};
 
 struct local_server {
     uv_loop_t *loop;
     wchar_t *name;
     union win_sid us;
     struct win_private access;
-    HANDLE pipe; /* the instance that waits for a client; INVALID_HANDLE_VALUE: none does */
-    OVERLAPPED connecting;
-    HANDLE wait;      /* of the thread pool, for connecting.hEvent; NULL: nothing is awaited */
-    uv_async_t ready; /* connecting.hEvent was set */
-    uv_timer_t retry; /* an instance could not be made */
+    struct instance instances[INSTANCES]; /* several, so that those who come at once find one each */
+    uv_async_t ready;                     /* the event of an instance was set */
+    uv_timer_t retry;                     /* an instance could not be made */
     int handles;
+    bool stopped;
     local_server_cb *on_connection;
     void *arg;
 };
@@ -100,108 +106,148 @@ static void CALLBACK on_event(void *context, BOOLEAN timed_out)
     (void)uv_async_send(&server->ready);
 }
 
-static DWORD make_instance(struct local_server *server, bool is_first)
+static DWORD make_instance(struct local_server *server, struct instance *instance, bool is_first)
 {
     DWORD mode = PIPE_ACCESS_DUPLEX | FILE_FLAG_OVERLAPPED | (is_first ? FILE_FLAG_FIRST_PIPE_INSTANCE : 0);
-    server->pipe = CreateNamedPipeW(
+    instance->pipe = CreateNamedPipeW(
         server->name, mode, PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS,
         PIPE_UNLIMITED_INSTANCES, PIPE_BUFFER_BYTES, PIPE_BUFFER_BYTES, 0, &server->access.attributes);
-    return server->pipe != INVALID_HANDLE_VALUE ? ERROR_SUCCESS : GetLastError();
+    return instance->pipe != INVALID_HANDLE_VALUE ? ERROR_SUCCESS : GetLastError();
 }
 
 /* Waits for a client of the instance that was made. */
-static DWORD await_client(struct local_server *server)
+static DWORD await_client(struct local_server *server, struct instance *instance)
 {
     DWORD failed = ERROR_SUCCESS;
-    (void)ResetEvent(server->connecting.hEvent);
-    if (!ConnectNamedPipe(server->pipe, &server->connecting))
+    (void)ResetEvent(instance->connecting.hEvent);
+    if (!ConnectNamedPipe(instance->pipe, &instance->connecting))
         failed = GetLastError();
-    if (failed == ERROR_PIPE_CONNECTED) { /* it came between the two calls; nothing else sets the event then */
-        (void)SetEvent(server->connecting.hEvent);
-        server->connecting.Internal = 0;
+    /* It came between the two calls, and may have gone again; nothing else sets the event then. */
+    if (failed == ERROR_PIPE_CONNECTED || failed == ERROR_NO_DATA) {
+        (void)SetEvent(instance->connecting.hEvent);
+        instance->connecting.Internal = 0;
         failed = ERROR_SUCCESS;
     }
     if (failed != ERROR_SUCCESS && failed != ERROR_IO_PENDING)
         return failed;
-    return RegisterWaitForSingleObject(&server->wait, server->connecting.hEvent, on_event, server, INFINITE,
-                                       WT_EXECUTEONLYONCE | WT_EXECUTEINWAITTHREAD)
+    /* Not WT_EXECUTEINWAITTHREAD: Wine 8 crashes where such a callback is cancelled at the moment that it begins. */
+    return RegisterWaitForSingleObject(&instance->wait, instance->connecting.hEvent, on_event, server, INFINITE,
+                                       WT_EXECUTEONLYONCE)
                ? ERROR_SUCCESS
                : GetLastError();
 }
 
-static void drop_instance(struct local_server *server)
+static void stop_waiting(struct instance *instance)
+{
+    if (instance->wait != NULL)
+        (void)UnregisterWaitEx(instance->wait, INVALID_HANDLE_VALUE);
+    instance->wait = NULL;
+}
+
+static void drop_instance(struct instance *instance)
 {
     DWORD count = 0;
-    if (server->pipe == INVALID_HANDLE_VALUE)
+    if (instance->pipe == INVALID_HANDLE_VALUE)
         return;
-    if (CancelIoEx(server->pipe, &server->connecting))
-        (void)GetOverlappedResult(server->pipe, &server->connecting, &count, TRUE);
-    if (server->wait != NULL)
-        (void)UnregisterWaitEx(server->wait, INVALID_HANDLE_VALUE);
-    server->wait = NULL;
-    (void)CloseHandle(server->pipe);
-    server->pipe = INVALID_HANDLE_VALUE;
+    if (CancelIoEx(instance->pipe, &instance->connecting))
+        (void)GetOverlappedResult(instance->pipe, &instance->connecting, &count, TRUE);
+    stop_waiting(instance);
+    (void)CloseHandle(instance->pipe);
+    instance->pipe = INVALID_HANDLE_VALUE;
 }
 
 static void on_retry(uv_timer_t *timer);
 
-/* Has the next instance wait, now or a little later. */
-static void wait_for_next(struct local_server *server)
+/* Has another end of the pipe wait, now or a little later. */
+static void renew(struct local_server *server, struct instance *instance)
 {
-    DWORD failed = make_instance(server, false);
+    DWORD failed = make_instance(server, instance, false);
     if (failed == ERROR_SUCCESS)
-        failed = await_client(server);
+        failed = await_client(server, instance);
     if (failed == ERROR_SUCCESS)
         return;
     log_debug(NULL, "control channel: no instance of the pipe: %s", win_err_text(failed));
-    drop_instance(server);
+    drop_instance(instance);
     (void)uv_timer_start(&server->retry, on_retry, RETRY_MS, 0);
 }
 
 static void on_retry(uv_timer_t *timer)
 {
-    wait_for_next(timer->data);
+    struct local_server *server = timer->data;
+    for (size_t i = 0; i < INSTANCES; i++) {
+        if (server->instances[i].pipe == INVALID_HANDLE_VALUE)
+            renew(server, &server->instances[i]);
+    }
+}
+
+/* The connected end, which is the caller's, or NULL; another one waits in its place. */
+static uv_stream_t *take_client(struct local_server *server, struct instance *instance)
+{
+    DWORD count = 0;
+    HANDLE pipe = instance->pipe;
+    if (pipe == INVALID_HANDLE_VALUE || instance->wait == NULL)
+        return NULL;
+    bool connected = GetOverlappedResult(pipe, &instance->connecting, &count, FALSE) != 0;
+    if (!connected && GetLastError() == ERROR_IO_INCOMPLETE)
+        return NULL;
+    stop_waiting(instance);
+    instance->pipe = INVALID_HANDLE_VALUE;
+    renew(server, instance); /* before this one may go, so that the name never is nobody's */
+    if (connected)
+        return stream_of(server->loop, pipe);
+    (void)CloseHandle(pipe);
+    return NULL;
 }
 
 static void on_ready(uv_async_t *async)
 {
     struct local_server *server = async->data;
-    DWORD count = 0;
-    if (server->pipe == INVALID_HANDLE_VALUE || server->wait == NULL)
-        return;
-    HANDLE pipe = server->pipe;
-    bool connected = GetOverlappedResult(pipe, &server->connecting, &count, FALSE) != 0;
-    if (!connected && GetLastError() == ERROR_IO_INCOMPLETE)
-        return;
-    (void)UnregisterWaitEx(server->wait, INVALID_HANDLE_VALUE);
-    server->wait = NULL;
-    server->pipe = INVALID_HANDLE_VALUE;
-    wait_for_next(server); /* before this one may go, so that the name never is nobody's */
-    uv_stream_t *stream = connected ? stream_of(server->loop, pipe) : NULL;
-    if (!connected)
-        (void)CloseHandle(pipe);
-    if (stream != NULL)
-        server->on_connection(server->arg, stream);
+    uv_stream_t *streams[INSTANCES];
+    for (size_t i = 0; i < INSTANCES; i++)
+        streams[i] = take_client(server, &server->instances[i]);
+    for (size_t i = 0; i < INSTANCES; i++) {
+        if (streams[i] == NULL)
+            continue;
+        if (server->stopped) /* by whom the one before was handed to; our memory goes later */
+            uv_close((uv_handle_t *)streams[i], on_client_closed);
+        else
+            server->on_connection(server->arg, streams[i]);
+    }
+}
+
+static DWORD open_instances(struct local_server *server)
+{
+    DWORD failed = ERROR_SUCCESS;
+    for (size_t i = 0; i < INSTANCES && failed == ERROR_SUCCESS; i++) {
+        struct instance *instance = &server->instances[i];
+        instance->connecting.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL);
+        if (instance->connecting.hEvent == NULL)
+            return GetLastError();
+        failed = make_instance(server, instance, i == 0);
+        if (failed == ERROR_SUCCESS)
+            failed = await_client(server, instance);
+    }
+    return failed;
 }
 
 static enum err open_pipe(struct local_server *server, const char *path, struct err_info *info)
 {
-    server->name = win_agent_pipe_is_name(path) ? win_wide(path) : NULL;
+    if (!win_agent_pipe_is_name(path) || strlen(path) > PATH_CAP)
+        return err_set(info, ERR_USAGE,
+                       "%.200s is no name of a pipe; write \\\\.\\pipe\\NAME, of %d bytes at most, in HOLDFAST_CONTROL",
+                       path, PATH_CAP);
+    server->name = win_agent_pipe_wide(path);
     if (server->name == NULL)
-        return err_set(info, ERR_USAGE, "%.200s is no name of a pipe; write \\\\.\\pipe\\NAME", path);
-    server->connecting.hEvent = CreateEventW(NULL, TRUE, FALSE, NULL);
-    if (server->connecting.hEvent == NULL || !win_sid_of_us(&server->us) ||
-        !win_private_init(&server->access, &server->us.sid, NULL, 0)) {
+        return err_set(info, ERR_MEMORY, "out of memory");
+    if (!win_sid_of_us(&server->us) || !win_private_init(&server->access, &server->us.sid, NULL, 0)) {
         DWORD code = GetLastError();
         return err_set(info, win_err(code), "cannot make an access list for %.200s: %s", path, win_err_text(code));
     }
     /* Windows says so by itself (FILE_FLAG_FIRST_PIPE_INSTANCE); a Wine that does not know the flag would share the
      * name. */
-    DWORD failed = win_agent_pipe_exists(path) ? ERROR_PIPE_BUSY : make_instance(server, true);
+    DWORD failed = win_agent_pipe_exists(path) ? ERROR_PIPE_BUSY : open_instances(server);
     if (failed == ERROR_ACCESS_DENIED || failed == ERROR_PIPE_BUSY)
         return err_set(info, ERR_BUSY, "%.200s is already kept by another process", path);
-    if (failed == ERROR_SUCCESS)
-        failed = await_client(server);
     return failed == ERROR_SUCCESS
                ? OK
                : err_set(info, win_err(failed), "cannot listen at %.200s: %s", path, win_err_text(failed));
@@ -229,7 +275,8 @@ enum err local_server_start(uv_loop_t *loop, const char *path, local_server_cb *
     server->loop = loop;
     server->on_connection = on_connection;
     server->arg = arg;
-    server->pipe = INVALID_HANDLE_VALUE;
+    for (size_t i = 0; i < INSTANCES; i++)
+        server->instances[i].pipe = INVALID_HANDLE_VALUE;
     server->retry.data = server->ready.data = server;
     server->handles = 1;
     uv_unref((uv_handle_t *)&server->retry);
@@ -254,9 +301,12 @@ void local_server_stop(struct local_server *server)
 {
     if (server == NULL)
         return;
-    drop_instance(server);
-    if (server->connecting.hEvent != NULL)
-        (void)CloseHandle(server->connecting.hEvent);
+    server->stopped = true;
+    for (size_t i = 0; i < INSTANCES; i++) {
+        drop_instance(&server->instances[i]);
+        if (server->instances[i].connecting.hEvent != NULL)
+            (void)CloseHandle(server->instances[i].connecting.hEvent);
+    }
     if (server->handles > 1)
         uv_close((uv_handle_t *)&server->ready, on_handle_closed);
     uv_close((uv_handle_t *)&server->retry, on_handle_closed);
@@ -265,78 +315,95 @@ void local_server_stop(struct local_server *server)
 /* ---- the client ---- */
 
 struct connecting {
-    uv_timer_t later; /* tells what became of it, outside of local_connect */
-    uv_stream_t *stream;
+    uv_timer_t timer;     /* for the first attempt, outside of local_connect, and for the later ones */
+    uint64_t deadline_ms; /* of uv_now */
     struct err_info why;
     local_connect_cb *on_connected;
     void *arg;
+    char *path;
 };
 
 /* A name is taken by who comes first, so its owner is looked at: us, the system's own, or a service. */
-static bool is_trusted(HANDLE pipe)
+static bool is_trusted(HANDLE pipe, const char *path, struct err_info *why)
 {
     union win_sid us;
     union win_sid theirs;
-    return win_sid_of_us(&us) && win_agent_pipe_server(pipe, &theirs) &&
-           (EqualSid(&theirs.sid, &us.sid) || win_sid_is_keeper(&theirs.sid) || win_sid_is_one_service(&theirs.sid));
-}
-
-static DWORD open_instance(const wchar_t *name, HANDLE *out)
-{
-    uint64_t deadline_ms = uv_hrtime() / 1000000 + BUSY_LIMIT_MS;
-    for (;;) {
-        *out = CreateFileW(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING,
-                           FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION, NULL);
-        DWORD failed = *out != INVALID_HANDLE_VALUE ? ERROR_SUCCESS : GetLastError();
-        if (failed != ERROR_PIPE_BUSY || uv_hrtime() / 1000000 >= deadline_ms)
-            return failed;
-        (void)WaitNamedPipeW(name, BUSY_LIMIT_MS);
+    if (!win_sid_of_us(&us) || !win_agent_pipe_server(pipe, &theirs)) {
+        (void)err_set(why, ERR_REFUSED, "%.200s: the system does not tell whose it is", path);
+        return false;
     }
+    if (EqualSid(&theirs.sid, &us.sid) || win_sid_is_keeper(&theirs.sid) || win_sid_is_one_service(&theirs.sid))
+        return true;
+    char *name = win_sid_name(&theirs.sid);
+    (void)err_set(why, ERR_REFUSED, "%.200s: it belongs to %.100s", path, name != NULL ? name : "somebody else");
+    free(name);
+    return false;
 }
 
-/* Blocking, but only while all instances are taken. */
-static void open_stream(struct connecting *connecting, uv_loop_t *loop, const char *path)
+/* One attempt. NULL: connecting->why tells, with ERR_BUSY where another one may do. */
+static uv_stream_t *open_stream(struct connecting *connecting)
 {
+    const char *path = connecting->path;
+    wchar_t *name = win_agent_pipe_wide(path);
     HANDLE pipe = INVALID_HANDLE_VALUE;
-    wchar_t *name = win_agent_pipe_is_name(path) ? win_wide(path) : NULL;
-    DWORD failed = name != NULL ? open_instance(name, &pipe) : ERROR_FILE_NOT_FOUND;
+    DWORD failed = ERROR_FILE_NOT_FOUND;
+    if (name != NULL) {
+        pipe = CreateFileW(name, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING,
+                           FILE_FLAG_OVERLAPPED | SECURITY_SQOS_PRESENT | SECURITY_IDENTIFICATION, NULL);
+        failed = pipe != INVALID_HANDLE_VALUE ? ERROR_SUCCESS : GetLastError();
+    }
     free(name);
     if (failed != ERROR_SUCCESS) {
-        enum err code = failed == ERROR_ACCESS_DENIED || failed == ERROR_PIPE_BUSY ? ERR_REFUSED : ERR_CONNECT;
+        enum err code = failed == ERROR_PIPE_BUSY       ? ERR_BUSY
+                        : failed == ERROR_ACCESS_DENIED ? ERR_REFUSED
+                                                        : ERR_CONNECT;
         (void)err_set(&connecting->why, code, "%.200s: %s", path, win_err_text(failed));
-    } else if (!is_trusted(pipe)) {
-        (void)err_set(&connecting->why, ERR_REFUSED, "%.200s: it belongs to somebody else", path);
-        (void)CloseHandle(pipe);
-    } else {
-        connecting->stream = stream_of(loop, pipe);
-        if (connecting->stream == NULL)
-            (void)err_set(&connecting->why, ERR_IO, "%.200s cannot be used", path);
+        return NULL;
     }
+    if (!is_trusted(pipe, path, &connecting->why)) {
+        (void)CloseHandle(pipe);
+        return NULL;
+    }
+    uv_stream_t *stream = stream_of(connecting->timer.loop, pipe);
+    if (stream == NULL)
+        (void)err_set(&connecting->why, ERR_IO, "%.200s cannot be used", path);
+    return stream;
 }
 
 static void on_connecting_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    struct connecting *connecting = handle->data;
+    free(connecting->path);
+    free(connecting);
 }
 
-static void on_later(uv_timer_t *timer)
+static void on_timer(uv_timer_t *timer)
 {
     struct connecting *connecting = timer->data;
+    uv_stream_t *stream = open_stream(connecting);
+    if (stream == NULL && connecting->why.code == ERR_BUSY && uv_now(timer->loop) < connecting->deadline_ms) {
+        (void)uv_timer_start(timer, on_timer, LOCAL_CONNECT_RETRY_MS, 0);
+        return;
+    }
     uv_close((uv_handle_t *)timer, on_connecting_closed);
-    connecting->on_connected(connecting->arg, connecting->stream, connecting->stream != NULL ? NULL : &connecting->why);
+    connecting->on_connected(connecting->arg, stream, stream != NULL ? NULL : &connecting->why);
 }
 
 enum err local_connect(uv_loop_t *loop, const char *path, local_connect_cb *on_connected, void *arg)
 {
     struct connecting *connecting = calloc(1, sizeof *connecting);
-    if (connecting == NULL || uv_timer_init(loop, &connecting->later) != 0) {
+    char *copy = _strdup(path);
+    if (connecting == NULL || copy == NULL || uv_timer_init(loop, &connecting->timer) != 0) {
         free(connecting);
+        free(copy);
         return ERR_MEMORY;
     }
-    connecting->later.data = connecting;
+    connecting->timer.data = connecting;
+    connecting->path = copy;
     connecting->on_connected = on_connected;
     connecting->arg = arg;
-    open_stream(connecting, loop, path);
-    (void)uv_timer_start(&connecting->later, on_later, 0, 0);
+    uv_update_time(loop);
+    connecting->deadline_ms = uv_now(loop) + LOCAL_CONNECT_BUSY_MS;
+    (void)uv_timer_start(&connecting->timer, on_timer, 0, 0);
     return OK;
 }

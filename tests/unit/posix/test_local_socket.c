@@ -315,7 +315,7 @@ static void a_full_queue_is_waited_for(void **state)
     assert_int_equal(local_connect(&world->loop, world->path, on_connected, world), OK);
     (void)uv_timer_init(&world->loop, &crowd.timer);
     crowd.timer.data = &crowd;
-    (void)uv_timer_start(&crowd.timer, on_room, 3 * LOCAL_CONNECT_RETRY_MS, 0);
+    (void)uv_timer_start(&crowd.timer, on_room, 3ULL * LOCAL_CONNECT_RETRY_MS, 0);
     (void)uv_run(&world->loop, UV_RUN_DEFAULT);
     assert_true(world->told);
     if (!world->connected)
