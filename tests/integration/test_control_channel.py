@@ -217,7 +217,8 @@ def test_a_thousand_at_once(running, traffic, many_descriptors):
             client.socket.close()
     wait_until(lambda: holdfast.call("status").returncode == 0, 10, "there is room again")
     holdfast.wait_descriptors(descriptors)
-    assert holdfast.memory_kib() - memory < 4096
+    sanitizer = 4 if os.environ.get("HOLDFAST_SANITIZED") else 1  # which keeps freed memory back
+    assert holdfast.memory_kib() - memory < 4096 * sanitizer
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
