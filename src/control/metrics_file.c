@@ -28,6 +28,7 @@ struct metrics_file {
     bool has_warned;
     /* The worker's while it works. */
     struct platform_lock *lock;
+    bool has_written; /* `path`, once at least */
     char *text;
     struct err_info result;
 };
@@ -97,7 +98,11 @@ static enum err write_temporary(const struct metrics_file *file, struct err_info
     enum err result = write_bytes(out, file->temporary, file->text, info);
     int status = uv_fs_close(NULL, &request, out, NULL);
     uv_fs_req_cleanup(&request);
-    return result == OK && status != 0 ? io_error(info, file->temporary, "cannot be written", status) : result;
+    if (result == OK && status != 0)
+        result = io_error(info, file->temporary, "cannot be written", status);
+    if (result != OK)
+        remove_file(file->temporary);
+    return result;
 }
 
 static enum err write_file(struct metrics_file *file, struct err_info *info)
@@ -119,6 +124,7 @@ static enum err write_file(struct metrics_file *file, struct err_info *info)
         return result;
     int status = uv_fs_rename(NULL, &request, file->temporary, file->path, NULL);
     uv_fs_req_cleanup(&request);
+    file->has_written = file->has_written || status == 0;
     if (status == 0)
         return OK;
     remove_file(file->temporary);
@@ -138,11 +144,10 @@ static void free_if_over(struct metrics_file *file)
 {
     if (!file->is_closed || file->is_working)
         return;
-    if (file->lock != NULL) { /* without it the file is not ours */
+    /* Another program may have put a file of its own there, before us or since. */
+    if (file->has_written && check_ours(file->path, NULL) == OK)
         remove_file(file->path);
-        remove_file(file->temporary);
-        platform_lock_release(file->lock);
-    }
+    platform_lock_release(file->lock);
     free(file->text);
     free(file->path);
     free(file->temporary);

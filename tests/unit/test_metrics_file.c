@@ -164,6 +164,36 @@ static void a_file_of_another_program_stays(void **state)
     metrics_file_stop(file);
 }
 
+static void it_stays_also_when_we_end(void **state)
+{
+    struct metrics_file *file = NULL;
+    (void)state;
+    put("my thesis\n");
+    assert_int_equal(metrics_file_start(&loop, supervisor, path, 20, &file, NULL), OK);
+    run_until(has_warned);
+    metrics_file_stop(file);
+    for (int i = 0; i < 40; i++)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_true(is_there(""));
+    take_away();
+}
+
+static void one_that_took_the_place_of_ours_stays(void **state)
+{
+    struct metrics_file *file = NULL;
+    (void)state;
+    assert_int_equal(metrics_file_start(&loop, supervisor, path, 3600000, &file, NULL), OK);
+    run_until(is_written);
+    for (int i = 0; i < 40; i++)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    put("my thesis\n");
+    metrics_file_stop(file);
+    for (int i = 0; i < 40; i++)
+        (void)uv_run(&loop, UV_RUN_ONCE);
+    assert_true(is_there(""));
+    take_away();
+}
+
 static void two_that_write_one_file_are_told(void **state)
 {
     struct metrics_file *first = NULL;
@@ -199,6 +229,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_is_written_anew_and_removed_at_the_end, begin, end),
         cmocka_unit_test_setup_teardown(a_file_of_another_program_stays, begin, end),
+        cmocka_unit_test_setup_teardown(it_stays_also_when_we_end, begin, end),
+        cmocka_unit_test_setup_teardown(one_that_took_the_place_of_ours_stays, begin, end),
         cmocka_unit_test_setup_teardown(two_that_write_one_file_are_told, begin, end),
         cmocka_unit_test_setup_teardown(a_folder_that_is_not_there_is_told_once, begin, end),
     };
