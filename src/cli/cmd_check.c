@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "cli/common.h"
+#include "config/text.h"
 
 static void print_tunnel(const struct tunnel_spec *tunnel)
 {
@@ -18,7 +19,9 @@ static void print_tunnel(const struct tunnel_spec *tunnel)
     }
     for (size_t i = 0; i < tunnel->forward_count; i++) {
         char text[700];
-        (void)printf("%s %s", i == 0 ? ":" : ",", forward_spec_text(&tunnel->forwards[i], 0, text, sizeof text));
+        char shown[700];
+        (void)forward_spec_text(&tunnel->forwards[i], 0, text, sizeof text);
+        (void)printf("%s %s", i == 0 ? ":" : ",", text_shown(text, shown, sizeof shown));
     }
     (void)printf("\n");
 }

@@ -30,8 +30,9 @@ void doctor_report_deinit(struct doctor_report *report)
 
 void doctor_report_forward(struct doctor_report *report, const char *forward)
 {
+    char shown[DOCTOR_SEEN_BYTES];
     free(report->forward);
-    report->forward = forward != NULL ? strdup(forward) : NULL;
+    report->forward = forward != NULL ? strdup(text_shown(forward, shown, sizeof shown)) : NULL;
 }
 
 void doctor_report_add(struct doctor_report *report, enum doctor_result result, const char *name, const char *mend,

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 char *text_dup(const char *text, size_t len)
 {
     char *copy = malloc(len + 1);
@@ -156,19 +158,28 @@ const char *text_nearest(const char *word, const char *const *known, size_t coun
     return best;
 }
 
+/* C0, DEL and C1: what a terminal could act upon. */
+static bool is_control(uint32_t code_point)
+{
+    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0);
+}
+
 const char *text_shown(const char *text, char *out, size_t cap_bytes)
 {
-    size_t i = 0;
-    for (; text[i] != '\0' && i + 1 < cap_bytes; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        out[i] = byte < 0x20 || byte == 0x7f ? '?' : text[i];
-    }
-    /* Never end inside a UTF-8 sequence. */
-    if (text[i] != '\0') {
-        while (i > 0 && ((unsigned char)text[i] & 0xc0U) == 0x80U) {
-            i--;
+    const unsigned char *at = (const unsigned char *)text;
+    size_t len = 0;
+    while (*at != '\0') {
+        uint32_t code_point = 0;
+        size_t taken = utf8_sequence(at, &code_point);
+        bool shown = taken != 0 && !is_control(code_point);
+        size_t more = shown ? taken : 1;
+        if (len + more >= cap_bytes) {
+            break;
         }
+        memcpy(out + len, shown ? (const char *)at : "?", more);
+        len += more;
+        at += taken != 0 ? taken : 1;
     }
-    out[i] = '\0';
+    out[len] = '\0';
     return out;
 }

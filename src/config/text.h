@@ -22,7 +22,8 @@ bool text_match(const char *pattern, const char *text, bool nocase);
 bool text_match_list(const char *patterns, const char *separators, const char *text);
 /* The word of `known` that `word` most probably means, without regard to case, or NULL when none is near. */
 const char *text_nearest(const char *word, const char *const *known, size_t count);
-/* `text` made fit for a message: control characters become '?', what does not fit is cut. Returns `out`. */
+/* `text` made fit for a message and for a terminal: control characters and what is not UTF-8 become '?', what does not
+ * fit is cut. Returns `out`. */
 const char *text_shown(const char *text, char *out, size_t cap_bytes);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/duration.h"
 #include "base/log.h"
+#include "config/text.h"
 #include "platform/platform.h"
 #include "supervisor/internal.h"
 
@@ -35,15 +36,8 @@ static void say(FILE *to, const char *text)
     char line[SAY_CAP_BYTES];
     if (to == NULL)
         return;
-    size_t len = strlen(text);
-    if (len > sizeof line - 2)
-        len = sizeof line - 2;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        line[i] = byte < 0x20 || byte == 0x7f ? '?' : text[i];
-    }
-    line[len] = '\n';
-    line[len + 1] = 0;
+    (void)text_shown(text, line, sizeof line - 1);
+    (void)strcat(line, "\n");
     (void)fputs(line, to);
     (void)fflush(to);
 }
