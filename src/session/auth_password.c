@@ -22,6 +22,8 @@ static void append_shown(char *out, size_t cap_bytes, const void *text, size_t l
     size_t at = strlen(out);
     for (size_t i = 0; i < len && at + 1 < cap_bytes; i++) {
         bool control = (bytes[i] < 0x20 && bytes[i] != '\n') || bytes[i] == 0x7f;
+        /* U+0080 to U+009F, the control characters of eight bits, by their second byte */
+        control = control || (i > 0 && bytes[i - 1] == 0xc2 && bytes[i] >= 0x80 && bytes[i] < 0xa0);
         out[at++] = control ? '?' : (char)bytes[i];
     }
     out[at] = '\0';
