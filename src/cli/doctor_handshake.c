@@ -109,12 +109,7 @@ static void trust_command(const struct doctor *doctor, char *out, size_t cap_byt
 {
     const struct host_spec *host = &doctor->tunnel->host;
     const char *name = doctor->inspect.hostname[0] != '\0' ? doctor->inspect.hostname : host->hostnames.items[0];
-    const char *file = host->known_hosts_files.count > 0 ? host->known_hosts_files.items[0] : "FILE";
-    char port[16] = "";
-    if (host->port != 22) {
-        (void)snprintf(port, sizeof port, "-p %u ", (unsigned)host->port);
-    }
-    (void)snprintf(out, cap_bytes, "holdfast trust %s--known-hosts %s %s", port, file, name);
+    (void)host_key_trust_command(host, name, host->port, out, cap_bytes);
 }
 
 static bool fail_host_key(struct doctor *doctor, const char *key, const struct known_hosts_result *found)

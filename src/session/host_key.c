@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "platform/platform.h"
 #include "session/known_hosts_file.h"
 #include "session/wire.h"
 
@@ -176,4 +177,36 @@ char *host_key_algorithms(const struct host_spec *spec, const char *hostname, ui
     for (size_t i = 0; text != NULL && i < sorted.count; i++)
         (void)snprintf(text + strlen(text), 32, "%s%s", i > 0 ? "," : "", algorithms[sorted.items[i]].name);
     return text;
+}
+
+/* The file that `holdfast trust` writes to by itself. */
+static bool is_usual_file(const char *path)
+{
+    char *folder = platform_ssh_dir();
+    char *usual = folder != NULL ? platform_path_resolve(folder, "known_hosts") : NULL;
+    bool is_it = usual != NULL && strcmp(path, usual) == 0;
+    free(usual);
+    free(folder);
+    return is_it;
+}
+
+const char *host_key_trust_command(const struct host_spec *spec, const char *hostname, uint16_t port, char *out,
+                                   size_t cap_bytes)
+{
+    char target[300];
+    const char *file = spec->known_hosts_files.count > 0 ? spec->known_hosts_files.items[0] : "none";
+    const char *quote = strchr(file, ' ') != NULL ? "\"" : "";
+    const char *alias = spec->host_key_alias;
+    bool names_file = strcmp(file, "none") != 0 && !is_usual_file(file);
+    if (port == 22)
+        (void)snprintf(target, sizeof target, "%.250s", hostname);
+    else
+        (void)snprintf(target, sizeof target, strchr(hostname, ':') != NULL ? "[%.250s]:%u" : "%.250s:%u", hostname,
+                       (unsigned)port);
+    int len = snprintf(out, cap_bytes, "holdfast trust %s%s%s%s%s%s%s", target, names_file ? " --known-hosts " : "",
+                       names_file ? quote : "", names_file ? file : "", names_file ? quote : "",
+                       alias != NULL ? " -o HostKeyAlias=" : "", alias != NULL ? alias : "");
+    if (len < 0 || (size_t)len >= cap_bytes)
+        (void)snprintf(out, cap_bytes, "holdfast trust %s", target);
+    return out;
 }

@@ -38,6 +38,10 @@ bool host_key_check_is_asking(const struct host_key_check *check);
  * then. */
 void host_key_check_cancel(struct host_key_check *check);
 
+/* The `holdfast trust` that pins this host's key where `spec` looks for it, into `out`; one that does not fit names the
+ * host alone. Returns `out`. */
+const char *host_key_trust_command(const struct host_spec *spec, const char *hostname, uint16_t port, char *out,
+                                   size_t cap_bytes);
 /* "ssh-ed25519 SHA256:base64..." of a public key blob. Returns `out`. */
 const char *host_key_text(const uint8_t *key, size_t key_len, char *out, size_t cap_bytes);
 

@@ -31,15 +31,17 @@ struct host_key_check {
     void *arg;
 };
 
-/* "[user@]host[:port]" as `holdfast trust` takes it. */
-static const char *trust_target(const struct host_key_check *check, char *out, size_t cap_bytes)
+/* Puts the command that trusts the key, and `tail`, behind what check->why says, as far as there is room. */
+static void add_trust_command(struct host_key_check *check, const char *tail)
 {
-    bool is_ipv6 = strchr(check->hostname, ':') != NULL;
-    if (check->port == 22)
-        (void)snprintf(out, cap_bytes, "%.200s", check->hostname);
-    else
-        (void)snprintf(out, cap_bytes, is_ipv6 ? "[%.200s]:%u" : "%.200s:%u", check->hostname, (unsigned)check->port);
-    return out;
+    char *message = check->why.message;
+    size_t len = strlen(message);
+    size_t tail_len = strlen(tail);
+    size_t room = sizeof check->why.message - len;
+    if (room > tail_len) {
+        (void)host_key_trust_command(check->spec, check->hostname, check->port, message + len, room - tail_len);
+        (void)strcat(message, tail);
+    }
 }
 
 static void pin(const struct host_key_check *check)
@@ -60,11 +62,11 @@ static void pin(const struct host_key_check *check)
 
 static void refuse_unknown(struct host_key_check *check, const char *reason)
 {
-    char target[256];
     check->result = err_set(&check->why, ERR_HOST_KEY,
                             "the host key of %.200s is not known%s: %s; compare it with the peer's own (ssh-keygen -lf "
-                            "on its /etc/ssh/ssh_host_*_key.pub), then run: holdfast trust %s",
-                            check->name, reason, check->key_text, trust_target(check, target, sizeof target));
+                            "on its /etc/ssh/ssh_host_*_key.pub), then run: ",
+                            check->name, reason, check->key_text);
+    add_trust_command(check, "");
 }
 
 /* Is what a person typed this key's fingerprint? */
@@ -120,14 +122,13 @@ static void decide_unknown(struct host_key_check *check)
 
 static void decide_changed(struct host_key_check *check, const struct known_hosts_result *found)
 {
-    char target[256];
     bool same_type = found->status == KNOWN_HOSTS_MISMATCH;
     (void)err_set(
         &check->why, ERR_HOST_KEY,
         "THE HOST KEY OF %.120s HAS CHANGED: the peer has %s, but %.160s:%u %s %s; somebody may be in between. "
-        "If the change is known and compared: holdfast trust %s, or remove that line",
-        check->name, check->key_text, found->file, found->line_number, same_type ? "has" : "has only", found->old_key,
-        trust_target(check, target, sizeof target));
+        "If the change is known and compared: ",
+        check->name, check->key_text, found->file, found->line_number, same_type ? "has" : "has only", found->old_key);
+    add_trust_command(check, ", or remove that line");
     if (check->spec->strict_host_key_checking != HOST_KEY_NO) {
         check->result = ERR_HOST_KEY;
         return;

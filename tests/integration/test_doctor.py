@@ -244,7 +244,7 @@ FAULTS = {
         sshd_has(KexAlgorithms="diffie-hellman-group1-sha1"), "algorithms", "fail", "no key exchange.*group1", "KexAlgorithms"),
     "no MAC": (sshd_has(Ciphers="aes128-ctr", MACs="hmac-md5"), "algorithms", "fail", "no MAC.*hmac-md5; we", "MACs"),
     "no host key algorithm": (host_key_algorithm, "algorithms", "fail", "no host key algorithm.*ed25519", "host_key_algorithms"),
-    "host key unknown": (known_hosts_is(is_empty), "host key", "fail", "is not known", "holdfast trust -p .*known_hosts"),
+    "host key unknown": (known_hosts_is(is_empty), "host key", "fail", "is not known", "holdfast trust .* --known-hosts .*known_hosts"),
     "host key changed": (known_hosts_is(has_another), "host key", "fail", r"CHANGED.*known_hosts:1 has", "holdfast trust"),
     "host key revoked": (known_hosts_is(is_revoked), "host key", "fail", r"revoked at .*known_hosts:1", "renewed"),
     "host key not looked at": (

@@ -1,6 +1,8 @@
 """Whose key is it? Policies, known_hosts in all its forms, and `holdfast trust`."""
 
 import os
+import re
+import shlex
 import socket
 import subprocess
 import threading
@@ -66,6 +68,17 @@ def test_unknown_key_is_refused_without_a_terminal(holdfast, sshd, known, host_k
     assert fingerprint(host_key()) in said
     assert f"holdfast trust {sshd.host}:{sshd.port}" in said
     assert not known.exists()
+
+
+@pytest.mark.parametrize("alias", [None, "my-alias"])
+def test_the_command_that_is_told_pins_the_key_where_it_is_looked_for(holdfast, sshd, known, alias):
+    words = ["-o", f"HostKeyAlias={alias}"] if alias else []
+    dial(holdfast, sshd, known, "yes", *words)
+    told = re.search(r"then run: holdfast (trust .*)", refused(holdfast)).group(1)
+    holdfast.start(*shlex.split(told, posix=not runner()), "--yes", "-F", "none")
+    assert holdfast.wait() == 0
+    dial(holdfast, sshd, known, "yes", *words).wait_up()
+    assert holdfast.stop() == 0
 
 
 @pytest.mark.parametrize("policy", ["accept-new", "no"])
