@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/text.h"
 
 #ifndef MSG_NOSIGNAL
 #define MSG_NOSIGNAL 0 /* macOS; SIGPIPE is ignored anyway */
@@ -79,12 +80,9 @@ void notify_stopping(void)
 void notify_status(const char *sentence)
 {
     static char last[STATUS_CAP_BYTES];
-    char state[STATUS_CAP_BYTES];
-    (void)snprintf(state, sizeof state, "STATUS=%s", sentence);
-    for (char *at = state; *at != 0; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?';
-    }
+    char state[STATUS_CAP_BYTES] = "STATUS=";
+    size_t len = strlen(state);
+    (void)text_shown(sentence, state + len, sizeof state - len); /* systemd passes over what is not UTF-8 */
     if (strcmp(state, last) == 0)
         return;
     (void)snprintf(last, sizeof last, "%s", state);

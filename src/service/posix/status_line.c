@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/text.h"
 #include "service/posix/notify.h"
 
-enum { DELAY_MS = 200, NAMED_MAX = 3, LINE_CAP_BYTES = 480 };
+enum { DELAY_MS = 200, NAMED_MAX = 3, NAME_CAP_BYTES = 41, REASON_CAP_BYTES = 80, LINE_CAP_BYTES = 480 };
 
 static void add(char *out, size_t cap_bytes, const char *text)
 {
@@ -22,13 +23,16 @@ const char *status_line_text(const struct status_line_item *items, size_t count,
         up += items[i].state == TUNNEL_UP ? 1 : 0;
     (void)snprintf(out, cap_bytes, "%zu of %zu tunnel%s up", up, count, count == 1 ? "" : "s");
     for (size_t i = 0; i < count && named < NAMED_MAX; i++) {
-        char part[LINE_CAP_BYTES / 4];
+        char part[NAME_CAP_BYTES + REASON_CAP_BYTES + 32];
+        char name[NAME_CAP_BYTES];
+        char reason[REASON_CAP_BYTES];
         if (items[i].state == TUNNEL_UP)
             continue;
         named++;
         const char *why = items[i].why != NULL ? items[i].why : "";
-        (void)snprintf(part, sizeof part, "; %.40s %s%s%s", items[i].name, tunnel_state_name(items[i].state),
-                       why[0] != 0 ? ": " : "", why);
+        (void)snprintf(part, sizeof part, "; %s %s%s%s", text_shown(items[i].name, name, sizeof name),
+                       tunnel_state_name(items[i].state), why[0] != 0 ? ": " : "",
+                       text_shown(why, reason, sizeof reason));
         add(out, cap_bytes, part);
     }
     if (count - up > named)

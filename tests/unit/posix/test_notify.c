@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/utf8.h"
 #include "service/posix/notify.h"
 #include "service/posix/status_line.h"
 
@@ -87,6 +88,33 @@ static void status_lines(void **state)
     assert_string_equal(status_line_text(items, 5, text, 24), "1 of 5 tunnels up; nas ");
 }
 
+/* systemd passes over a status that is not UTF-8. */
+static void a_status_is_cut_between_characters(void **state)
+{
+    char name[64];
+    char why[300];
+    char text[480];
+    uint32_t code_point = 0;
+    (void)state;
+    for (size_t shift = 0; shift < 2; shift++) {
+        memset(name, 'n', shift);
+        memset(why, 'w', shift);
+        for (size_t i = shift; i + 2 < sizeof name; i += 2)
+            memcpy(name + i, "\xc3\xbc", 3);
+        for (size_t i = shift; i + 2 < sizeof why; i += 2)
+            memcpy(why + i, "\xc3\xbc", 3);
+        const struct status_line_item items[] = {{name, TUNNEL_WAITING, why}, {name, TUNNEL_WAITING, why}};
+        (void)status_line_text(items, 2, text, sizeof text);
+        for (const unsigned char *at = (const unsigned char *)text; *at != 0;) {
+            size_t len = utf8_sequence(at, &code_point);
+            assert_int_not_equal(len, 0);
+            at += len;
+        }
+    }
+    notify_status("bad \xc3 and \xc2\x9b");
+    assert_string_equal(heard(), "STATUS=bad ? and ?");
+}
+
 static uint64_t interval(const char *us, const char *pid)
 {
     (void)unsetenv("WATCHDOG_PID");
@@ -143,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states),
         cmocka_unit_test(status_lines),
+        cmocka_unit_test(a_status_is_cut_between_characters),
         cmocka_unit_test(watchdog_interval),
         cmocka_unit_test(watchdog_ticks),
     };
