@@ -72,11 +72,13 @@ def test_the_unit_of_a_person_is_sound(tmp_path):
     assert (verified.returncode, verified.stderr) == (0, ""), verified.stderr
 
 
-def test_without_systemd_it_says_what_to_do(tmp_path):
+@pytest.mark.parametrize("action", ["install", "uninstall", "start", "stop", "status"])
+def test_without_systemd_it_says_what_to_do(tmp_path, action):
     path = tmp_path / "tunnels.yaml"
     path.write_text(HOSTS + "tunnels: {desk: {host: desk, forwards: [{local: 8080, to: 'a:80'}]}}\n")
     words = ["unshare", "-m", "sh", "-c", 'umount /run/systemd/system 2>/dev/null; mount -t tmpfs tmpfs /run; exec "$@"', "sh"]
-    done = subprocess.run([*words, binary(), "service", "install", "-c", path], capture_output=True, text=True)
+    more = ["-c", path] if action == "install" else []
+    done = subprocess.run([*words, binary(), "service", action, *more], capture_output=True, text=True)
     assert done.returncode == 2
     assert "systemd does not run here" in done.stderr and "service install --print" in done.stderr
 

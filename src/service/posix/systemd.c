@@ -70,15 +70,20 @@ static enum err text_of(const struct service_plan *plan, bool is_persons, char *
     return result;
 }
 
-static enum err may_change(bool is_persons, struct err_info *info)
+static enum err check_runs(struct err_info *info)
 {
     struct stat status;
-    if (lstat("/run/systemd/system", &status) != 0 || !S_ISDIR(status.st_mode))
-        return err_set(
-            info, ERR_UNSUPPORTED,
-            "systemd does not run here (there is no /run/systemd/system): let what starts services here start "
-            "'holdfast run', or take the unit to where systemd runs: holdfast service install --print");
-    return keeper_check_rights(is_persons, info);
+    if (lstat("/run/systemd/system", &status) == 0 && S_ISDIR(status.st_mode))
+        return OK;
+    return err_set(info, ERR_UNSUPPORTED,
+                   "systemd does not run here (there is no /run/systemd/system): let what starts services here start "
+                   "'holdfast run', or take the unit to where systemd runs: holdfast service install --print");
+}
+
+static enum err may_change(bool is_persons, struct err_info *info)
+{
+    enum err result = check_runs(info);
+    return result == OK ? keeper_check_rights(is_persons, info) : result;
 }
 
 /* True when the services of this user run without a login. Where logind has not been asked its file is not there. */
@@ -118,7 +123,9 @@ static enum err ask(const char *name, bool is_persons, struct service_facts *out
     char unit[UNIT_CAP_BYTES];
     char *text = NULL;
     memset(out, 0, sizeof *out);
-    enum err result = systemctl("show", unit_name(name, unit), is_persons, &text, info);
+    enum err result = check_runs(info);
+    if (result == OK)
+        result = systemctl("show", unit_name(name, unit), is_persons, &text, info);
     if (result == OK)
         systemd_read_facts(text, out);
     free(text);
