@@ -17,7 +17,7 @@ enum {
     WHEN_COLUMNS = 12,
     COUNT_COLUMNS = 6,
     NAME_MIN_COLUMNS = 8,
-    ERROR_LINES_MAX = 3
+    ERROR_LINES_MAX = 8 /* the longest message at 80 columns */
 };
 
 static const struct screen_style plain = {.colour = SCREEN_PLAIN};

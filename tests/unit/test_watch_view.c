@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "cli/watch_text.h"
 #include "cli/watch_view.h"
 
@@ -119,6 +120,28 @@ static void every_size_is_drawn_within_its_picture(void **state)
             screen_frame_deinit(&frame);
         }
     }
+    json_decref(now);
+}
+
+/* Its end says what to do. */
+static void the_longest_sentence_is_seen_to_its_end(void **state)
+{
+    struct err_info info;
+    struct screen_frame frame;
+    (void)state;
+    memset(info.message, 'w', sizeof info.message);
+    for (size_t i = 9; i < sizeof info.message; i += 10)
+        info.message[i] = ' ';
+    (void)strcpy(info.message + sizeof info.message - 6, " END.");
+    json_t *now = json_pack("{s:[{s:s, s:s, s:{s:s}, s:[]}]}", "tunnels", "name", "t", "state", "failed", "last_error",
+                            "message", info.message, "forwards");
+    assert_non_null(now);
+    struct watch_view view = {.now = {now, AT}, .now_unix_ms = AT};
+    assert_true(screen_frame_init(&frame, 80, 24));
+    watch_view_draw(&view, &frame);
+    size_t lines = watch_view_lines(&view, 80);
+    assert_non_null(strstr(row_text(&frame, (unsigned)lines + 1), "END."));
+    screen_frame_deinit(&frame);
     json_decref(now);
 }
 
@@ -241,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_terminal_of_80_columns),
         cmocka_unit_test(a_wide_terminal_shows_hosts_and_totals),
         cmocka_unit_test(every_size_is_drawn_within_its_picture),
+        cmocka_unit_test(the_longest_sentence_is_seen_to_its_end),
         cmocka_unit_test(a_long_list_scrolls),
         cmocka_unit_test(trouble_is_told_above_what_was_last_known),
         cmocka_unit_test(rates_end_with_the_run_they_are_of),
