@@ -162,6 +162,15 @@ const char *control_client_path(const struct control_client *client)
 
 /* ---- asking ---- */
 
+static enum err gone(const struct control_client *client, enum err code, struct err_info *info)
+{
+    return err_set(
+        info, code,
+        "the service at %.300s went away; if nobody stopped it, its log says why; 'holdfast run' or 'holdfast "
+        "service start' starts it",
+        client->path);
+}
+
 static void on_written(uv_write_t *request, int status)
 {
     struct control_client *client = request->data;
@@ -189,7 +198,7 @@ enum err control_client_send(struct control_client *client, const struct control
     free(line);
     if (status == 0 && !client->write_failed)
         return OK;
-    return err_set(info, ERR_CLOSED, "the service at %.300s went away", client->path);
+    return gone(client, ERR_CLOSED, info);
 }
 
 /* ---- being answered ---- */
@@ -241,13 +250,16 @@ static enum err wait_for_line(struct control_client *client, uint64_t timeout_ms
         if (client->in_len > CONTROL_REPLY_CAP_BYTES)
             return err_set(info, ERR_PROTOCOL, "what the service at %.300s answers is too long", client->path);
         if (client->fault != OK)
-            return err_set(info, client->fault, "the service at %.300s went away before it answered", client->path);
+            return gone(client, client->fault, info);
         client->done = false;
         (void)uv_read_start(client->stream, on_alloc, on_read);
         turn(client, timeout_ms);
         (void)uv_read_stop(client->stream);
         if (client->timed_out && !client->done)
-            return err_set(info, ERR_TIMEOUT, "the service at %.300s does not answer", client->path);
+            return err_set(info, ERR_TIMEOUT,
+                           "the service at %.300s does not answer within %.3g s: it hangs or is halted; see its log, "
+                           "or end it and start it anew",
+                           client->path, (double)timeout_ms / 1000.0);
     }
     return OK;
 }

@@ -165,7 +165,7 @@ def test_logs_that_are_followed(holdfast, sshd, serve):
         follow.out.wait_for("works: up ", 20, mark=mark)
         assert holdfast.stop() == 0
         assert follow.wait(20) == 1
-        follow.err.wait_for("^holdfast: the service at .* went away", 5)
+        follow.err.wait_for("^holdfast: the service at .* went away; .*starts it", 5)
     finally:
         follow.kill()
 
