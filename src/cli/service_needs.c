@@ -5,6 +5,8 @@
 #include <string.h>
 #include <uv.h>
 
+#include "session/host_key.h"
+
 #define LOW_PORTS_END 1024
 
 static enum err add_once(struct string_list *list, const char *text)
@@ -67,6 +69,17 @@ static enum err look_at_forward(struct service_needs *needs, const struct forwar
     return result;
 }
 
+/* A first key that cannot be pinned is taken again and again, and so is anybody's. */
+static bool pins_keys(const struct host_spec *host)
+{
+    bool is_pinned = host->strict_host_key_checking != HOST_KEY_ACCEPT_NEW || host->known_hosts_files.count == 0 ||
+                     strcmp(host->known_hosts_files.items[0], "none") == 0;
+    for (size_t i = 0; i < host->hostnames.count && !is_pinned; i++) {
+        is_pinned = host_key_is_pinned(host, host->hostnames.items[i], host->port);
+    }
+    return !is_pinned;
+}
+
 static enum err look_at_tunnel(struct service_needs *needs, const struct tunnel_spec *tunnel, struct service_plan *plan)
 {
     const struct host_spec *host = &tunnel->host;
@@ -76,6 +89,9 @@ static enum err look_at_tunnel(struct service_needs *needs, const struct tunnel_
     }
     for (size_t i = 0; i < host->known_hosts_files.count; i++) {
         plan->uses_homes = plan->uses_homes || is_in_homes(host->known_hosts_files.items[i]);
+    }
+    if (result == OK && pins_keys(host)) {
+        result = add_folder_of(needs, plan, host->known_hosts_files.items[0]);
     }
     for (size_t i = 0; i < tunnel->forward_count && result == OK; i++) {
         result = look_at_forward(needs, &tunnel->forwards[i], plan);

@@ -182,6 +182,22 @@ def test_what_the_account_cannot_reach_is_said(machine, desk):
 
 
 @real_one
+def test_a_first_key_can_be_pinned(machine, desk):
+    """Where it cannot, any key would be taken at each connection."""
+    desk.write(definition({"desk": desk.host | {"strict_host_key_checking": "accept_new"}}, {"desk": desk.tunnel}))
+    said = did(machine.holdfast("service", "install"), 4)
+    assert "desk: strict_host_key_checking: accept_new pins the first key in /etc/holdfast/known_hosts" in said
+    assert re.search("/etc/holdfast cannot be written by .*; name a place in /var/lib/holdfast", said)
+    known = "/var/lib/holdfast/known_hosts"
+    host = desk.host | {"strict_host_key_checking": "accept_new", "known_hosts_file": known}
+    desk.write(definition({"desk": host}, {"desk": desk.tunnel}))
+    did(machine.holdfast("service", "install"))
+    did(machine.holdfast("service", "start"))
+    wait_until(desk.carries, 30, "the tunnel carries")
+    assert machine.run("cat", known).stdout.startswith("[")
+
+
+@real_one
 def test_a_named_user_and_a_log_file(machine, desk):
     did(machine.holdfast("trust", "--service", "--yes", "desk"))
     text = definition({"desk": desk.host}, {"desk": desk.tunnel})
