@@ -1,6 +1,7 @@
 #include "control/prometheus.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text_buffer.h"
@@ -74,24 +75,41 @@ static void add_tunnel_label(struct text_buffer *out, const char *name, const js
     add_label(out, "{", "tunnel", status_text_of(tunnel, "name"));
 }
 
-/* Several -R with port 0 look alike; a series may be there only once. */
-static size_t likes_before(const json_t *tunnel, size_t index)
+/* Several -R with port 0 look alike, and a series may be there only once: for each forward, tunnel by tunnel, how many
+ * of its tunnel before it look like it. NULL when out of memory. */
+static size_t *count_likes(const json_t *status)
 {
-    const json_t *forward = status_forward(tunnel, index);
     size_t count = 0;
-    for (size_t i = 0; i < index; i++) {
-        const json_t *other = status_forward(tunnel, i);
-        if (strcmp(status_text_or(other, "listen", ""), status_text_or(forward, "listen", "")) == 0 &&
-            strcmp(status_text_or(other, "type", ""), status_text_or(forward, "type", "")) == 0)
-            count++;
+    for (size_t i = 0; i < status_tunnel_count(status); i++)
+        count += status_forward_count(status_tunnel(status, i));
+    size_t *likes = calloc(count + 1, sizeof *likes);
+    bool is_whole = likes != NULL;
+    size_t at = 0;
+    for (size_t i = 0; is_whole && i < status_tunnel_count(status); i++) {
+        const json_t *tunnel = status_tunnel(status, i);
+        json_t *seen = json_object(); /* a forward by its looks, and how many there are */
+        for (size_t f = 0; is_whole && f < status_forward_count(tunnel); f++) {
+            struct text_buffer looks = {.text = NULL};
+            text_buffer_format(&looks, "%s %s", status_text_or(status_forward(tunnel, f), "type", ""),
+                               status_text_or(status_forward(tunnel, f), "listen", ""));
+            char *key = text_buffer_take(&looks);
+            json_int_t before = key != NULL ? json_integer_value(json_object_get(seen, key)) : 0;
+            is_whole = key != NULL && json_object_set_new_nocheck(seen, key, json_integer(before + 1)) == 0;
+            likes[at++] = (size_t)before;
+            free(key);
+        }
+        json_decref(seen);
     }
-    return count;
+    if (is_whole)
+        return likes;
+    free(likes);
+    return NULL;
 }
 
-static void add_forward_labels(struct text_buffer *out, const char *name, const json_t *tunnel, size_t index)
+static void add_forward_labels(struct text_buffer *out, const char *name, const json_t *tunnel, size_t index,
+                               size_t likes)
 {
     const json_t *forward = status_forward(tunnel, index);
-    size_t likes = likes_before(tunnel, index);
     add_tunnel_label(out, name, tunnel);
     text_buffer_add(out, ",forward=\"");
     add_escaped(out, status_text_or(forward, "listen", ""));
@@ -208,25 +226,27 @@ static void add_errors(struct text_buffer *out, const json_t *status)
     }
 }
 
-static void add_forwards(struct text_buffer *out, const json_t *status)
+static void add_forwards(struct text_buffer *out, const json_t *status, const size_t *likes)
 {
+    const size_t *like = likes;
     add_head(out, "holdfast_forward_up", "gauge", "1 while the forward listens.");
     for (size_t i = 0; i < status_tunnel_count(status); i++) {
         const json_t *tunnel = status_tunnel(status, i);
         for (size_t f = 0; f < status_forward_count(tunnel); f++) {
-            add_forward_labels(out, "holdfast_forward_up", tunnel, f);
+            add_forward_labels(out, "holdfast_forward_up", tunnel, f, *like++);
             text_buffer_format(out, " %d\n", strcmp(status_text_or(status_forward(tunnel, f), "state", ""), "up") == 0);
         }
     }
     for (size_t m = 0; m < COUNT(forward_metrics); m++) {
         const struct metric *metric = &forward_metrics[m];
         add_head(out, metric->name, metric->type, metric->help);
+        like = likes;
         for (size_t i = 0; i < status_tunnel_count(status); i++) {
             const json_t *tunnel = status_tunnel(status, i);
-            for (size_t f = 0; f < status_forward_count(tunnel); f++) {
+            for (size_t f = 0; f < status_forward_count(tunnel); f++, like++) {
                 if (!is_known(status_forward(tunnel, f), metric))
                     continue;
-                add_forward_labels(out, metric->name, tunnel, f);
+                add_forward_labels(out, metric->name, tunnel, f, *like);
                 add_value(out, status_forward(tunnel, f), metric);
             }
         }
@@ -236,9 +256,13 @@ static void add_forwards(struct text_buffer *out, const json_t *status)
 char *prometheus_text(const json_t *status)
 {
     struct text_buffer out = {.text = NULL};
+    size_t *likes = count_likes(status);
+    if (likes == NULL)
+        return NULL;
     add_service(&out, status);
     add_tunnels(&out, status);
     add_errors(&out, status);
-    add_forwards(&out, status);
+    add_forwards(&out, status, likes);
+    free(likes);
     return text_buffer_take(&out);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/prometheus.h"
 
@@ -105,10 +106,46 @@ static void a_family_stands_together(void **state)
     free(text);
 }
 
+/* Processor time for a tunnel of so many forwards, the least of a few tries. */
+static double cost_of(size_t forwards)
+{
+    double least = 1e9;
+    json_t *list = json_array();
+    for (size_t i = 0; i < forwards; i++) {
+        char listen[64];
+        (void)snprintf(listen, sizeof listen, "127.0.0.1:%zu", i);
+        assert_int_equal(json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i}", "type", "local", "listen",
+                                                               listen, "state", "up", "channels", 1)),
+                         0);
+    }
+    json_t *status = json_pack("{s:[{s:s, s:o}]}", "tunnels", "name", "t", "forwards", list);
+    assert_non_null(status);
+    for (int i = 0; i < 5; i++) {
+        clock_t before = clock();
+        char *text = prometheus_text(status);
+        double cost = (double)(clock() - before);
+        assert_non_null(text);
+        free(text);
+        least = cost < least ? cost : least;
+    }
+    json_decref(status);
+    return least;
+}
+
+/* It is made on the loop that carries the tunnels. */
+static void ten_times_the_forwards_cost_about_ten_times_as_much(void **state)
+{
+    (void)state;
+    double few = cost_of(500);
+    double many = cost_of(5000);
+    assert_true(many < 40 * few + CLOCKS_PER_SEC / 5.0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_value_is_there_in_base_units),
+        cmocka_unit_test(ten_times_the_forwards_cost_about_ten_times_as_much),
         cmocka_unit_test(what_is_not_known_is_left_out),
         cmocka_unit_test(another_versions_status_is_no_trouble),
         cmocka_unit_test(a_family_stands_together),
