@@ -216,6 +216,19 @@ def test_install_looks_at_who_may_read_the_key(service, defined, sshd, tmp_path)
     assert service("status")[0] == 2, "nothing was installed"
 
 
+def test_a_folder_that_is_a_link_is_refused(service, defined, tmp_path):
+    """Whoever made the link could lead the service to definitions of his own later."""
+    defined()
+    FOLDER.rename(tmp_path / "elsewhere")
+    FOLDER.symlink_to(tmp_path / "elsewhere")
+    try:
+        code, said = service("install", *SYSTEM)
+    finally:
+        FOLDER.unlink()
+    assert code == 1 and "holdfast is no folder of its own" in said and "remove it" in said, said
+    assert service("status")[0] == 2, "nothing was installed"
+
+
 @pytest.mark.parametrize(
     "words, said",
     [

@@ -93,6 +93,15 @@ static enum err look_at(wchar_t *wide, const char *path, PSID sid, bool *closed,
     PSID owner = NULL;
     union win_sid us;
     enum err result = OK;
+    /* A link is asked for nothing: its list is that of where it leads, and its owner can lead it elsewhere later. */
+    DWORD attributes = GetFileAttributesW(wide);
+    if (attributes != INVALID_FILE_ATTRIBUTES &&
+        ((attributes & FILE_ATTRIBUTE_DIRECTORY) == 0 || (attributes & FILE_ATTRIBUTE_REPARSE_POINT) != 0)) {
+        return err_set(info, ERR_IO,
+                       "%s is no folder of its own, but a link or a file, so no service is run from it; look where it "
+                       "leads, and remove it",
+                       path);
+    }
     DWORD code = GetNamedSecurityInfoW(wide, SE_FILE_OBJECT, OWNER_SECURITY_INFORMATION | DACL_SECURITY_INFORMATION,
                                        &owner, NULL, &acl, NULL, &descriptor);
     if (code != ERROR_SUCCESS || !win_sid_of_us(&us)) {
