@@ -10,6 +10,12 @@
 
 enum { OPEN_LIMIT_TIMES = 30, DEFAULT_CONNECT_TIMEOUT_MS = 10000 };
 
+static void count(struct forward *forward)
+{
+    forward->counts.channels++;
+    forward->counts.channels_total++;
+}
+
 static struct connection *connection_new(struct forward *forward, enum connection_state state, bool is_probe)
 {
     struct connection *connection = calloc(1, sizeof *connection);
@@ -24,8 +30,7 @@ static struct connection *connection_new(struct forward *forward, enum connectio
     target_init(connection);
     connection->is_probe = is_probe;
     if (!is_probe) {
-        forward->counts.channels++;
-        forward->counts.channels_total++;
+        count(forward);
     }
     return connection;
 }
@@ -393,13 +398,26 @@ static void dial_path(struct connection *connection, const char *path)
     uv_pipe_connect(connection->pipe_connect, pipe, path, on_pipe_connected);
 }
 
+static void begin_dialing(struct connection *connection)
+{
+    const struct endpoint *to = &connection->forward->spec->to;
+    connection->state = CONNECTION_DIALING;
+    if (to->kind == ENDPOINT_UNIX) {
+        dial_path(connection, to->path);
+        return;
+    }
+    target_dial(connection);
+}
+
 void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer)
 {
-    if (forward_refuses(forward, offer->originator_host)) {
+    bool may_be_probe = probe_may_be(forward, offer);
+    if (!may_be_probe && forward_refuses(forward, offer->originator_host)) {
         channel_reject(channel, ERR_BUSY, "too many connections (max_channels)");
         return;
     }
-    struct connection *connection = descriptors_take() ? connection_new(forward, CONNECTION_DIALING, false) : NULL;
+    struct connection *connection =
+        descriptors_take() ? connection_new(forward, CONNECTION_DIALING, may_be_probe) : NULL;
     if (connection == NULL) {
         log_warning(forward->log_name, "-R: connection from %s:%u refused: this process is at its descriptor limit",
                     offer->originator_host, offer->originator_port);
@@ -409,21 +427,22 @@ void connection_take(struct forward *forward, struct channel *channel, const str
     connection->channel = channel;
     (void)strncat(connection->originator, offer->originator_host, sizeof connection->originator - 1);
     connection->originator_port = offer->originator_port;
-    if (probe_tells_apart(connection, offer)) {
-        return;
+    if (may_be_probe) {
+        probe_tell_apart(connection);
+    } else {
+        begin_dialing(connection);
     }
-    connection_told_apart(connection);
 }
 
 void connection_told_apart(struct connection *connection)
 {
-    const struct endpoint *to = &connection->forward->spec->to;
-    connection->state = CONNECTION_DIALING;
-    if (to->kind == ENDPOINT_UNIX) {
-        dial_path(connection, to->path);
+    if (forward_refuses(connection->forward, connection->originator)) {
+        connection_cancel(connection, "too many connections");
         return;
     }
-    target_dial(connection);
+    connection->is_probe = false;
+    count(connection->forward);
+    begin_dialing(connection);
 }
 
 /* ---- both ---- */

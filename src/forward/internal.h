@@ -87,7 +87,7 @@ struct connection {
     bool is_accepted; /* -R: the peer was told so before the target was asked */
     bool input_ended; /* and its client's end of stream has come since */
     char token[16];   /* what a probe would say */
-    bool is_probe;    /* ours: nobody's socket, and not counted */
+    bool is_probe;    /* ours, or not yet told apart from that: nobody's socket, and not counted */
     char originator[64];
     uint16_t originator_port;
 };
@@ -126,7 +126,7 @@ void connection_open_at(struct connection *connection, const char *host, uint16_
 void connection_open_failed(struct connection *connection, const char *reason);
 /* -L: back to waiting for a session. */
 void connection_hold(struct connection *connection);
-/* -R: it is a client's, and goes on to the target. */
+/* -R: it is a client's, and goes on to the target, if there is room for one. */
 void connection_told_apart(struct connection *connection);
 /* -R: its socket is connected, or will not be. */
 void connection_target_connected(struct connection *connection);
@@ -149,8 +149,9 @@ const struct err_info *probe_complaint(const struct forward *forward);
 void probe_result(struct connection *connection, bool worked, const char *reason);
 /* It is freed, with or without a result. */
 void probe_gone(struct forward *forward, const struct connection *connection);
-/* An offered connection may be a probe that comes back: true when it has been taken for telling it apart. */
-bool probe_tells_apart(struct connection *connection, const struct channel_offer *offer);
+/* Whether an offered connection may be a probe that comes back; then it is to be told apart. */
+bool probe_may_be(const struct forward *forward, const struct channel_offer *offer);
+void probe_tell_apart(struct connection *connection);
 /* It was the probe, whose channel is closed by now. */
 void probe_came_back(struct connection *connection);
 void probe_close(struct forward *forward);

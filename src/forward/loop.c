@@ -10,6 +10,8 @@ struct loop {
     struct channel *channel;
     loop_ended_cb *on_ended; /* NULL: it was given up before it was open */
     void *arg;
+    uv_loop_t *clock;
+    uint64_t begun_ms, opened_ms;
     bool is_open;
     char token[LOOP_TOKEN_BYTES];
     size_t sent;
@@ -89,6 +91,7 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
         struct stream *stream = channel_stream(channel);
         loop->channel = channel;
         loop->is_open = true;
+        loop->opened_ms = uv_now(loop->clock);
         stream->events = &out_events;
         stream->owner = loop;
         out_write(loop);
@@ -115,6 +118,8 @@ struct loop *loop_begin(struct forward *forward, loop_ended_cb *on_ended, void *
     }
     loop->on_ended = on_ended;
     loop->arg = arg;
+    loop->clock = forward->loop;
+    loop->begun_ms = uv_now(loop->clock);
     if (uv_random(NULL, NULL, loop->token, sizeof loop->token, 0, NULL) == 0) {
         loop->channel = forward->spec->listen.kind == ENDPOINT_UNIX
                             ? session_open_unix(forward->session, forward->spec->listen.path, on_open, loop)
@@ -141,12 +146,30 @@ void loop_end(struct loop *loop)
 
 /* ---- the way back: one of those that come from the peer itself ---- */
 
+/* An address in the form of IPv6, in which those of IPv4 have a place. False: the text is none. */
+static bool read_address(const char *text, uint8_t out[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    memcpy(out, mapped, sizeof mapped);
+    return uv_inet_pton(AF_INET, text, out + sizeof mapped) == 0 || uv_inet_pton(AF_INET6, text, out) == 0;
+}
+
+static bool is_loopback(const uint8_t address[16])
+{
+    static const uint8_t six[16] = {[15] = 1};
+    static const uint8_t mapped[13] = {[10] = 0xff, [11] = 0xff, [12] = 127};
+    return memcmp(address, six, sizeof six) == 0 || memcmp(address, mapped, sizeof mapped) == 0;
+}
+
 bool loop_may_be(const struct forward *forward, const struct channel_offer *offer)
 {
-    const char *from = offer->originator_host;
-    const char *host = forward->spec->listen.host;
-    return offer->is_unix || strncmp(from, "127.", 4) == 0 || strcmp(from, "::1") == 0 ||
-           (host != NULL && strcmp(from, host) == 0);
+    uint8_t from[16];
+    uint8_t to[16];
+    const char *host = forward_loop_host(forward->spec);
+    if (offer->is_unix || !read_address(offer->originator_host, from) || is_loopback(from)) {
+        return true;
+    }
+    return read_address(host, to) ? memcmp(from, to, sizeof from) == 0 : strcmp(host, "localhost") != 0;
 }
 
 static void go_on(struct connection *connection)
@@ -225,7 +248,17 @@ void loop_tell_apart(struct connection *connection, const struct loop *loop)
     stream->ops->resume(stream);
 }
 
-bool loop_release(struct forward *forward, bool all)
+/* The token left when the peer had taken the loop's channel, and comes back a round trip later, as that answer did.
+ * Not a tick too late for LOOP_APART_MS. */
+static bool has_waited(const struct connection *connection, const struct loop *loop, uint64_t now)
+{
+    uint64_t waited_ms = now - connection->since_ms;
+    uint64_t way_ms = loop->is_open ? loop->opened_ms - loop->begun_ms : 0;
+    bool may_come = loop->is_open && now - loop->opened_ms < 2 * way_ms;
+    return waited_ms + LOOP_TICK_MS > (may_come ? LOOP_APART_MAX_MS : LOOP_APART_MS);
+}
+
+bool loop_release(struct forward *forward, const struct loop *loop)
 {
     uint64_t now = uv_now(forward->loop);
     bool some_wait = false;
@@ -236,7 +269,7 @@ bool loop_release(struct forward *forward, bool all)
         if (connection->state != CONNECTION_APART) {
             continue;
         }
-        if (all || now - connection->since_ms >= LOOP_APART_MS) {
+        if (loop == NULL || has_waited(connection, loop, now)) {
             go_on(connection);
         } else {
             struct stream *stream = channel_stream(connection->channel);

@@ -8,7 +8,7 @@
 #include "forward/loop.h"
 #include "forward/probe_rule.h"
 
-enum { DEFAULT_LIMIT_MS = 10000, APART_TICK_MS = 50 };
+enum { DEFAULT_LIMIT_MS = 10000 };
 
 struct probe {
     struct forward *forward;
@@ -58,7 +58,7 @@ static void give_up(struct probe *probe)
     }
     if (loop != NULL) {
         loop_end(loop);
-        (void)loop_release(probe->forward, true);
+        (void)loop_release(probe->forward, NULL);
     }
 }
 
@@ -136,7 +136,7 @@ static void on_loop_ended(void *arg, enum loop_end ended, const char *reason)
     struct probe *probe = arg;
     char text[600];
     probe->loop = NULL;
-    (void)loop_release(probe->forward, true);
+    (void)loop_release(probe->forward, NULL);
     if (ended == LOOP_CLOSED) {
         finish(probe, PROBE_WAY_FAILED, reason);
     } else if (ended == LOOP_PROHIBITED) {
@@ -184,20 +184,23 @@ static void on_timer(uv_timer_t *timer)
 static void on_apart_tick(uv_timer_t *timer)
 {
     struct probe *probe = timer->data;
-    if (!loop_release(probe->forward, false)) {
+    if (!loop_release(probe->forward, probe->loop)) {
         (void)uv_timer_stop(timer);
     }
 }
 
-bool probe_tells_apart(struct connection *connection, const struct channel_offer *offer)
+bool probe_may_be(const struct forward *forward, const struct channel_offer *offer)
+{
+    return forward->probe != NULL && forward->probe->loop != NULL && loop_may_be(forward, offer);
+}
+
+void probe_tell_apart(struct connection *connection)
 {
     struct probe *probe = connection->forward->probe;
-    if (probe == NULL || probe->loop == NULL || !loop_may_be(connection->forward, offer)) {
-        return false;
+    if (!uv_is_active((uv_handle_t *)&probe->apart_timer)) { /* else it ticks for an earlier one */
+        (void)uv_timer_start(&probe->apart_timer, on_apart_tick, LOOP_TICK_MS, LOOP_TICK_MS);
     }
-    (void)uv_timer_start(&probe->apart_timer, on_apart_tick, APART_TICK_MS, APART_TICK_MS);
     loop_tell_apart(connection, probe->loop);
-    return true;
 }
 
 void probe_came_back(struct connection *connection)

@@ -1,9 +1,12 @@
 """probe: loop. A listener on the peer that leads nowhere is noticed, and carries again once it can."""
 
+import threading
+import time
+
 from conftest import REMOTE
 from harness import clients, servers
 from harness.holdfast import definition
-from harness.netns import Link
+from harness.netns import Link, Wire
 from harness.proc import wait_until
 
 DEAF = "table inet deaf {{ chain in {{ type filter hook input priority 0; iif lo tcp dport {port} {how}\n }}\n}}\n"
@@ -54,3 +57,56 @@ def test_a_listener_that_swallows(hosts, link, start_sshd, new_holdfast, serve):
     holdfast.wait_log(r"degraded \(was up\): .*nothing came within 1 s", 20)
     far.nft("delete table inet deaf\n")
     holdfast.wait_log(r"t: up \(was degraded\)", 20, mark)
+
+
+def test_a_long_way(hosts, tool, start_sshd, new_holdfast, serve):
+    """What the probe says comes back a round trip after the connection that brings it; the target still sees none."""
+    near, far = hosts
+    wire = Wire(near, far, tool)
+    sshd = start_sshd({}, host=Link.FAR, prefix=far.prefix)
+    holdfast = new_holdfast(near.prefix)
+    with near.entered():
+        echo = serve(servers.echo)
+    wire.set("delay", "both", 200)
+    forward = {"remote": f"127.0.0.1:{REMOTE}", "to": echo.address, "probe": "loop", "probe_interval": "1s"}
+    holdfast.run(definition({"peer": sshd}, {"t": {"host": "peer", "forwards": [forward]}}), "-v")
+    holdfast.wait_up(timeout=30)
+    mark = holdfast.err.mark()
+    time.sleep(6)  # a few probes
+    assert not holdfast.err.matching("degraded"), "\n".join(holdfast.err.since(mark))
+    assert not echo.connections, "the target has seen a probe"
+    with far.entered():
+        assert clients.exchange(REMOTE, b"it carries") == b"it carries"
+
+
+def test_many_quiet_clients_beside_a_probe_that_hangs(hosts, link, start_sshd, new_holdfast, serve):
+    """Each waits for the probe 0.2 s at most, however many come after it."""
+    near, far = hosts
+    sshd = start_sshd({"GatewayPorts": "clientspecified"}, host=Link.FAR, prefix=far.prefix)
+    holdfast = new_holdfast(near.prefix)
+    with near.entered():
+        first = serve(servers.speaks_first)
+    forward = {"remote": f"*:{REMOTE}", "to": first.address, "probe": "loop", "probe_interval": "1s"}
+    holdfast.run(definition({"peer": sshd}, {"t": {"host": "peer", "forwards": [forward]}}, {"connect_timeout": "5s"}))
+    holdfast.wait_up()
+    far.nft(  # the probe's way, but not the clients': these come by another address of the same loopback
+        "table inet deaf {\n chain in {\n type filter hook input priority 0;\n"
+        f" ip daddr 127.0.0.1 tcp dport {REMOTE} drop\n ip6 daddr ::1 tcp dport {REMOTE} drop\n }}\n}}\n"
+    )
+    waits = []
+
+    def client():
+        begun = time.monotonic()
+        with far.entered(), clients.connect(REMOTE, "127.0.0.2") as sock:
+            assert sock.recv(1)
+        waits.append(time.monotonic() - begun)
+
+    threads = []
+    for _ in range(200):  # one in 20 ms
+        threads.append(threading.Thread(target=client, daemon=True))
+        threads[-1].start()
+        time.sleep(0.02)
+    for thread in threads:
+        thread.join(15)
+    assert len(waits) == len(threads)
+    assert max(waits) < 1.5, f"{max(waits):.2f} s"

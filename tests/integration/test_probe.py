@@ -142,3 +142,24 @@ def test_a_peer_that_does_not_permit_the_loop(start_sshd, holdfast, serve):
     holdfast.wait_log(r"not probed, since the peer does not let us connect to its own listener", 15)
     assert clients.exchange(port, b"it carries") == b"it carries"
     assert not holdfast.err.matching("degraded")
+
+
+def test_a_probe_that_loops_takes_nobodys_place(sshd, holdfast, serve):
+    """It is no connection: max_channels is for those of clients, and so is the count."""
+    port, free = free_port(), free_port()
+    first = serve(servers.speaks_first)
+    looped = {"to": first.address, "probe": "loop", "probe_interval": "1s", "max_channels": 1}
+    forwards = [{"remote": f"127.0.0.1:{port}", **looped}, {"remote": f"127.0.0.1:{free}", **looped}]
+    holdfast.run(definition({"peer": sshd}, {"t": {"host": "peer", "forwards": forwards}}), "-v")
+    holdfast.wait_up()
+    with clients.connect(port) as sock:
+        assert sock.recv(1)
+        time.sleep(3)  # a few probes
+        (tunnel,) = holdfast.status()["tunnels"]
+        assert [(one["state"], one["channels"], one["channels_total"]) for one in tunnel["forwards"]] == [
+            ("up", 1, 1), ("up", 0, 0)]  # fmt: skip
+        with clients.connect(port) as other:
+            assert other.recv(1) == b"", "there is no room for a second one"
+    wait_until(lambda: holdfast.status()["tunnels"][0]["forwards"][0]["channels"] == 0, 10, "the client has gone")
+    with clients.connect(port) as sock:
+        assert sock.recv(1)
