@@ -314,3 +314,11 @@ void program_cancel(struct program *program)
     }
     give_up(program, ERR_CANCELLED);
 }
+
+void program_limit(struct program *program, uint64_t timeout_ms)
+{
+    bool goes_on = program->running && !program->exited && !program->closing && program->result.code == OK;
+    if (goes_on && uv_timer_get_due_in(&program->deadline) > timeout_ms) {
+        (void)uv_timer_start(&program->deadline, on_deadline, timeout_ms, 0);
+    }
+}

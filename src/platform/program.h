@@ -39,5 +39,7 @@ typedef void (*program_done)(void *arg, const struct program_result *result);
 struct program *program_start(uv_loop_t *loop, const struct program_options *options, program_done on_done, void *arg);
 /* Kills it; on_done comes with ERR_CANCELLED once it is gone. */
 void program_cancel(struct program *program);
+/* From now on it has so long at most, as if that had been its timeout_ms. */
+void program_limit(struct program *program, uint64_t timeout_ms);
 
 #endif

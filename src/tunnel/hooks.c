@@ -17,6 +17,7 @@ struct job {
     char *environment[ENVIRONMENT_COUNT + 1]; /* likewise */
     char *log_name;
     uint64_t timeout_ms;
+    bool is_last; /* the tunnel ends, and does not wait for longer */
 };
 
 struct hooks {
@@ -73,6 +74,7 @@ static struct job *job_new(const struct tunnel_spec *spec, enum hook which, cons
     job->timeout_ms = spec->hook_timeout_ms;
     if (facts->is_last && job->timeout_ms > LAST_LIMIT_MS) {
         job->timeout_ms = LAST_LIMIT_MS;
+        job->is_last = true;
     }
     job->log_name = strdup(spec->name);
     job->words = calloc(words->count + 1, sizeof *job->words);
@@ -117,10 +119,9 @@ static void log_end(const struct job *job, const struct program_result *result)
     if (result->code == ERR_IO) {
         log_warning(job->log_name, "%s: '%s' could not be started: %s", name, job->words[0],
                     err_uv_text(result->uv_status));
-    } else if (result->code == ERR_TIMEOUT) {
-        log_warning(job->log_name, "%s: '%s' was killed, since it had not ended after %s%s", name, job->words[0],
-                    duration_text(job->timeout_ms, text, sizeof text),
-                    job->timeout_ms == LAST_LIMIT_MS ? "" : " (hook_timeout)");
+    } else if (result->code == ERR_TIMEOUT && !job->is_last) {
+        log_warning(job->log_name, "%s: '%s' was killed, since it had not ended after %s (hook_timeout)", name,
+                    job->words[0], duration_text(job->timeout_ms, text, sizeof text));
     } else if (result->code != OK) {
         log_warning(job->log_name, "%s: '%s' was killed, since the tunnel ends", name, job->words[0]);
     } else if (result->signal != 0) {
@@ -189,8 +190,8 @@ void hooks_run(struct hooks *hooks, const struct tunnel_spec *spec, enum hook wh
     const struct string_list *words = which == HOOK_UP ? &spec->on_up : &spec->on_down;
     job_free(hooks->waiting);
     hooks->waiting = NULL;
-    if (facts->is_last && hooks->running != NULL && hooks->running->which == HOOK_UP) {
-        program_cancel(hooks->program); /* the end does not wait for what has passed */
+    if (facts->is_last) {
+        hooks_end(hooks);
     }
     if (words->count == 0) {
         return;
@@ -200,6 +201,21 @@ void hooks_run(struct hooks *hooks, const struct tunnel_spec *spec, enum hook wh
         log_error(spec->name, "%s: out of memory; it is not run", name_of(which));
     } else if (hooks->running == NULL) {
         begin(hooks);
+    }
+}
+
+void hooks_end(struct hooks *hooks)
+{
+    job_free(hooks->waiting);
+    hooks->waiting = NULL;
+    if (hooks->running == NULL) {
+        return;
+    }
+    hooks->running->is_last = true;
+    if (hooks->running->which == HOOK_UP) {
+        program_cancel(hooks->program); /* the end does not wait for what has passed */
+    } else {
+        program_limit(hooks->program, LAST_LIMIT_MS);
     }
 }
 

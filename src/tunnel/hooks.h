@@ -25,6 +25,8 @@ struct hook_facts {
 struct hooks *hooks_new(uv_loop_t *loop, void (*on_idle)(void *arg), void *arg);
 /* Runs the hook of the spec, if it has one, now or after the one that runs; one that waits is forgotten. */
 void hooks_run(struct hooks *hooks, const struct tunnel_spec *spec, enum hook which, const struct hook_facts *facts);
+/* The tunnel ends: what waits is forgotten, an on_up that runs is killed, and an on_down has 5 s more. */
+void hooks_end(struct hooks *hooks);
 /* Kills what runs and forgets what waits; on_idle comes soon. */
 void hooks_kill(struct hooks *hooks);
 /* Nothing runs and nothing waits. `hooks` may be NULL. */

@@ -36,13 +36,14 @@ struct tunnel {
     uint64_t attempts, sessions_up;
     uint64_t past_bytes_in, past_bytes_out; /* of the sessions that ended */
     bool has_been_up;
+    bool is_told_up; /* the last hook that was due is on_up */
     bool stopping, draining, ended, stopped_told;
     struct err_info last_error;
     struct err_info fault; /* why the session is being ended by us; code OK: it is not */
 };
 
-/* The state has changed from `old`: runs on_up or on_down, if it has come up or is up no more. */
-void tunnel_run_hooks(struct tunnel *tunnel, enum tunnel_state old, const char *reason);
+/* The state has changed: runs on_up if the tunnel has come up, and on_down if it is up no more. */
+void tunnel_run_hooks(struct tunnel *tunnel, const char *reason);
 /* From 0 to below 1, evenly. */
 double tunnel_chance(void);
 /* Whether one forward that cannot be bound ends the session, so that it need not be tried again by itself. */

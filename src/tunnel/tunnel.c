@@ -45,7 +45,7 @@ static void apply(struct tunnel *tunnel, enum tunnel_event event, const char *de
     if (tunnel->events.on_state != NULL) {
         tunnel->events.on_state(tunnel->events.arg, tunnel, state, why);
     }
-    tunnel_run_hooks(tunnel, old, why != NULL ? why->message : "");
+    tunnel_run_hooks(tunnel, why != NULL ? why->message : "");
 }
 
 static void set_last_error(struct tunnel *tunnel, const struct err_info *why)

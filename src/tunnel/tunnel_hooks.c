@@ -35,12 +35,17 @@ static void describe_forwards(const struct tunnel *tunnel, char *out, size_t cap
     }
 }
 
-void tunnel_run_hooks(struct tunnel *tunnel, enum tunnel_state old, const char *reason)
+void tunnel_run_hooks(struct tunnel *tunnel, const char *reason)
 {
     char forwards[FORWARDS_BYTES];
     bool is_up = tunnel->state == TUNNEL_UP;
-    bool was_up = old == TUNNEL_UP || old == TUNNEL_DEGRADED;
-    if ((!is_up && !was_up) || (tunnel->spec.on_up.count == 0 && tunnel->spec.on_down.count == 0)) {
+    bool is_last = tunnel->state == TUNNEL_STOPPED;
+    bool is_due = is_up != tunnel->is_told_up;
+    tunnel->is_told_up = is_up;
+    if (!is_due && is_last && tunnel->hooks != NULL) {
+        hooks_end(tunnel->hooks); /* on_down runs already, or has run */
+    }
+    if (!is_due || (tunnel->spec.on_up.count == 0 && tunnel->spec.on_down.count == 0)) {
         return;
     }
     if (tunnel->hooks == NULL && (tunnel->hooks = hooks_new(tunnel->loop, on_idle, tunnel)) == NULL) {
@@ -48,9 +53,7 @@ void tunnel_run_hooks(struct tunnel *tunnel, enum tunnel_state old, const char *
         return;
     }
     describe_forwards(tunnel, forwards, sizeof forwards);
-    const struct hook_facts facts = {.state = tunnel_state_name(tunnel->state),
-                                     .reason = reason,
-                                     .forwards = forwards,
-                                     .is_last = tunnel->state == TUNNEL_STOPPED};
+    const struct hook_facts facts = {
+        .state = tunnel_state_name(tunnel->state), .reason = reason, .forwards = forwards, .is_last = is_last};
     hooks_run(tunnel->hooks, &tunnel->spec, is_up ? HOOK_UP : HOOK_DOWN, &facts);
 }

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import socket
 import sys
+import time
 
 import pytest
 from harness import clients, servers
@@ -112,3 +114,37 @@ def test_a_command_of_windows(sshd, holdfast, serve):
     """With its facts beside what the system's own environment has."""
     run(holdfast, sshd, serve(servers.echo), on_up=["cmd.exe", "/c", "echo %HOLDFAST_TUNNEL% is %HOLDFAST_STATE% on %OS%"])
     holdfast.wait_log("on_up: t is up on Windows_NT", 20)
+
+
+@native
+def test_one_that_hangs_does_not_hold_up_the_end(sshd, holdfast, serve):
+    """on_down runs since the tunnel went down, and is at it still when holdfast is asked to stop."""
+    run(holdfast, sshd, serve(servers.echo), on_down=["sleep", "1000"])
+    sshd.stop()
+    holdfast.wait_log(r"t: waiting \(was ", 10)
+    begun = time.monotonic()
+    assert holdfast.stop(timeout=60) == 0
+    assert time.monotonic() - begun < 15, "it has 5 s"
+    assert holdfast.err.matching("on_down: 'sleep' was killed, since the tunnel ends")
+
+
+@native
+def test_each_up_has_one_down(sshd, holdfast, serve, tmp_path):
+    """A tunnel that was not up cannot go down, and one that is down does not go down further."""
+    notes = Notes(tmp_path)
+    echo = serve(servers.echo)
+    hooks = {"on_up": notes.hook(), "on_down": notes.hook()}
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        forwards = [{"local": f"127.0.0.1:{at}", "to": echo.address} for at in (free_port(), port)]
+        tunnel = {"host": "peer", "forwards": forwards, "backoff": {"first": "100ms", "max": "200ms"}, **hooks}
+        holdfast.run(definition({"peer": sshd}, {"t": tunnel}))
+        holdfast.wait_log(r"t: degraded \(was binding\)", 10)
+        sshd.kill_sessions()
+        holdfast.wait_log(r"t: waiting \(was degraded\)", 10)
+    holdfast.wait_log(r"t: up \(was ", 15)
+    assert [one["state"] for one in notes.wait(1)] == ["up"]
+    assert holdfast.stop() == 0
+    assert [one["state"] for one in notes.all()] == ["up", "stopped"]
