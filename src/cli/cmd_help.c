@@ -260,7 +260,7 @@ int cmd_help(int argc, char **argv)
     const char *text = help_text(command);
     if (text == NULL) {
         const char *nearest = text_nearest(command, names, sizeof names / sizeof names[0]);
-        return nearest == NULL ? cli_usage("help: there is no command '%s'", command)
+        return nearest == NULL ? cli_usage("help: there is no command '%s'; 'holdfast help' lists them", command)
                                : cli_usage("help: there is no command '%s'; did you mean '%s'?", command, nearest);
     }
     (void)fputs(text, stdout);

@@ -36,12 +36,18 @@ static int take_value(struct service_words *words, const char *flag, const char 
 static int take_one(struct service_words *words, bool installs)
 {
     static const char *const names[] = {"name", "help", "user", "account", "fix-acl", "print"};
+    static const char *const switches[] = {"user", "fix-acl", "print"};
     struct err_info info;
     struct args *args = &words->args;
     bool is_long = args->kind == ARG_LONG;
     if ((args->kind == ARG_FLAG && args->flag == 'h') || (is_long && strcmp(args->text, "help") == 0)) {
         (void)fputs(help_text("service"), stdout);
         return CLI_OK;
+    }
+    for (size_t i = 0; is_long && args_has_joined(args) && i < sizeof switches / sizeof switches[0]; i++) {
+        if (strcmp(args->text, switches[i]) == 0) {
+            return cli_usage("--%s takes no value", args->text);
+        }
     }
     if (is_long && strcmp(args->text, "name") == 0) {
         return take_value(words, "--name", &words->name);

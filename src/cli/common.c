@@ -116,6 +116,9 @@ int cli_unknown(const struct args *args, const char *command, const char *const 
         return cli_usage("unknown flag -%c; see 'holdfast help%s%s'", args->flag, blank, of);
     }
     const char *nearest = text_nearest(args->text, long_names, long_count);
+    if (nearest != NULL && args_has_joined(args) && strcmp(args->text, nearest) == 0) {
+        return cli_usage("--%s takes no value", args->text);
+    }
     if (nearest != NULL) {
         return cli_usage("unknown flag --%s; did you mean --%s?", args->text, nearest);
     }

@@ -100,6 +100,9 @@ BAD = {
     "logs with an unknown flag": (["logs", "--folow"], "unknown flag --folow; did you mean --follow?"),
     "status in two ways": (
         ["status", "--json", "--watch"], "status: --json, --prometheus and --watch are three ways to show it; name one"),
+    "a value for a flag of status": (["status", "--json=1"], "--json takes no value"),
+    "a value for a flag of logs": (["logs", "--follow=yes"], "--follow takes no value"),
+    "a value for a flag of service": (["service", "install", "--print=x"], "--print takes no value"),
     "status with an unknown flag": (["status", "--jsn"], "unknown flag --jsn; did you mean --json?"),
     "start without a name": (["start"], "start: name a tunnel; 'holdfast status' lists those there are"),
     "doctor with ssh's flag": (["doctor", "-L", "80:a:80"], "unknown flag -L; see 'holdfast help doctor'"),
