@@ -229,6 +229,16 @@ static void rotate(void)
         logger.size_bytes = 0; /* it could not be renamed: that is tried again after as much more */
 }
 
+/* A file that could not be opened after it was rotated is tried again with each line; the lock is held. */
+static void open_again(void)
+{
+    int file = logger.path != NULL && logger.file == STDERR_FD ? open_file(logger.path) : -1;
+    if (file >= 0) {
+        logger.file = file;
+        logger.size_bytes = size_of(file);
+    }
+}
+
 /* Hands the line to the writer in place of standard error; the lock is held. */
 static bool hand_over(enum log_level level, const char *tunnel, const char *message)
 {
@@ -284,6 +294,7 @@ static void write_line(enum log_level level, const char *tunnel, const char *mes
                     hand_over(level, tunnel, message);
     if (!is_taken) {
         make_line(level, tunnel, message);
+        open_again();
         if (logger.path != NULL && logger.cap_bytes != 0 && logger.size_bytes + line->len > logger.cap_bytes)
             rotate();
         write_all(logger.file, line->bytes, line->len);
