@@ -5,7 +5,7 @@
 
 #include "platform/local_server.h"
 
-enum { READ_BYTES = 64 * 1024, PLACES_MAX = 2 };
+enum { READ_BYTES = 64 * 1024, PLACES_MAX = 3 };
 
 struct control_client {
     uv_loop_t loop;
@@ -71,7 +71,8 @@ static size_t list_places(char **places)
         return 1;
     places[0] = local_path_of_person();
     places[1] = local_path_of_machine();
-    return PLACES_MAX;
+    places[2] = local_path_of_person_elsewhere();
+    return places[2] != NULL ? PLACES_MAX : PLACES_MAX - 1;
 }
 
 /* What a person does about it. `refused`: somebody is there, and this is why we do not get in; OK: nobody is. */
@@ -85,11 +86,12 @@ static enum err nobody(char *const *places, size_t count, const struct err_info 
                        "a holdfast runs here, and does not admit you (%.300s); try as the user it runs as, or as an "
                        "administrator",
                        refused->message);
-    return err_set(info, ERR_CONNECT,
-                   "no holdfast is running to ask (none listens at %.140s%s%.140s); start one with 'holdfast run' or "
-                   "'holdfast service start'",
-                   places[0] != NULL ? places[0] : "?", count > 1 ? " or " : "",
-                   count > 1 && places[1] != NULL ? places[1] : "");
+    return err_set(
+        info, ERR_CONNECT,
+        "no holdfast is running to ask (none listens at %.120s%s%.100s%s%.120s); start one with 'holdfast run' or "
+        "'holdfast service start'",
+        places[0] != NULL ? places[0] : "?", count > 1 ? " or " : "", count > 1 && places[1] != NULL ? places[1] : "",
+        count > 2 ? " or " : "", count > 2 ? places[2] : "");
 }
 
 static enum err connect_somewhere(struct control_client *client, struct err_info *info)

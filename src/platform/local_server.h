@@ -14,6 +14,9 @@
 char *local_path_given(void); /* $HOLDFAST_CONTROL; NULL when that is not set */
 char *local_path_of_machine(void);
 char *local_path_of_person(void);
+/* Where a person's is that was started with a login session while we have none, or the other way round, as by cron;
+ * NULL when there is no such place. */
+char *local_path_of_person_elsewhere(void);
 /* Where this process is to listen: $HOLDFAST_CONTROL, else the machine's endpoint for a service and for root without
  * XDG_RUNTIME_DIR ($RUNTIME_DIRECTORY of systemd comes first), else the person's. */
 char *local_path_to_listen(void);

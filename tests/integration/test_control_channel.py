@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from harness import clients, servers
-from harness.holdfast import definition
+from harness.holdfast import binary, definition
 from harness.ports import free_port
-from harness.proc import wait_until
+from harness.proc import Process, wait_until
 
 STATUS = b'{"v":1,"command":"status"}\n'
 CLIENTS_MAX = 16
@@ -219,6 +219,30 @@ def test_a_thousand_at_once(running, traffic, many_descriptors):
     holdfast.wait_descriptors(descriptors)
     sanitizer = 4 if os.environ.get("HOLDFAST_SANITIZED") else 1  # which keeps freed memory back
     assert holdfast.memory_kib() - memory < 4096 * sanitizer
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_one_that_cron_has_started_is_found_from_a_session():
+    """cron gives no XDG_RUNTIME_DIR; who asks has one."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        path = Path(folder) / "t.yaml"
+        forwards = [{"local": f"127.0.0.1:{free_port()}", "to": "127.0.0.1:9"}]
+        path.write_text(json.dumps({"tunnels": {"t": {"host": f"me@127.0.0.1:{free_port()}", "forwards": forwards}}}))
+        words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", binary()]
+        cron = {"HOME": folder, "PATH": os.environ["PATH"]}
+        session = {**cron, "XDG_RUNTIME_DIR": f"{folder}/runtime"}
+        (Path(folder) / "runtime").mkdir(mode=0o777)
+        running = Process([*words, "run", "-c", path], env=cron, cwd="/")
+        try:
+            running.err.wait_for("waiting", 20)
+            for environment in (cron, session):
+                done = subprocess.run(
+                    [*words, "status"], env=environment, capture_output=True, text=True, cwd="/", timeout=30, check=False
+                )
+                assert done.returncode == 0 and done.stdout.startswith("holdfast "), done
+        finally:
+            running.kill()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")

@@ -51,11 +51,14 @@ char *local_path_of_machine(void)
     return strdup(MACHINE_DIR "/" NAME);
 }
 
-char *local_path_of_person(void)
+static bool has_session(void)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
-    if (runtime != NULL && platform_path_is_absolute(runtime))
-        return below(runtime, "holdfast/" NAME);
+    return runtime != NULL && platform_path_is_absolute(runtime);
+}
+
+static char *path_in_state_dir(void)
+{
     struct err_info why;
     char *state = platform_state_dir(&why);
     char *path = state != NULL ? below(state, NAME) : NULL;
@@ -63,11 +66,26 @@ char *local_path_of_person(void)
     return path;
 }
 
+char *local_path_of_person(void)
+{
+    return has_session() ? below(getenv("XDG_RUNTIME_DIR"), "holdfast/" NAME) : path_in_state_dir();
+}
+
+char *local_path_of_person_elsewhere(void)
+{
+    char path[64];
+    if (geteuid() == 0) /* who has no session listens at the machine's */
+        return NULL;
+    if (has_session())
+        return path_in_state_dir();
+    (void)snprintf(path, sizeof path, "/run/user/%lu/holdfast/" NAME, (unsigned long)geteuid()); /* as systemd has it */
+    return strdup(path);
+}
+
 char *local_path_to_listen(void)
 {
     char *given = local_path_given();
     const char *systemd = getenv("RUNTIME_DIRECTORY"); /* systemd.exec(5): several are separated by colons */
-    const char *person = getenv("XDG_RUNTIME_DIR");
     if (given != NULL)
         return given;
     if (systemd != NULL && platform_path_is_absolute(systemd)) {
@@ -76,7 +94,7 @@ char *local_path_to_listen(void)
         free(folder);
         return path;
     }
-    if (geteuid() == 0 && (person == NULL || !platform_path_is_absolute(person)))
+    if (geteuid() == 0 && !has_session())
         return local_path_of_machine();
     return local_path_of_person();
 }

@@ -62,6 +62,11 @@ char *local_path_of_person(void)
     return path;
 }
 
+char *local_path_of_person_elsewhere(void)
+{
+    return NULL;
+}
+
 char *local_path_to_listen(void)
 {
     char *given = local_path_given();
