@@ -177,8 +177,11 @@ static int register_it(struct service_plan *plan)
 
 static void say_installed(const struct service_plan *plan, const struct config *config)
 {
+    struct service_facts facts;
     char *log = service_log_path(plan->name);
     bool is_default = strcmp(plan->name, SERVICE_DEFAULT_NAME) == 0;
+    bool runs = service_query(plan->name, &facts, NULL) == OK && facts.state == SERVICE_IS_RUNNING;
+    service_facts_deinit(&facts);
     (void)printf("%s: installed; it starts %s as %s and keeps %zu tunnel%s\n", plan->name,
                  service_is_persons() ? "with you" : "at boot", plan->account, config->tunnel_count,
                  config->tunnel_count == 1 ? "" : "s");
@@ -186,6 +189,11 @@ static void say_installed(const struct service_plan *plan, const struct config *
         (void)printf("  definitions  %s\n", plan->definitions[i]);
     }
     (void)printf("  log          %s\n", config->log.path != NULL ? config->log.path : log != NULL ? log : "");
+    if (runs) {
+        (void)printf(
+            "It runs as it was before; stop it first, so that it starts with this: holdfast service stop%s%s%s\n",
+            service_is_persons() ? " --user" : "", is_default ? "" : " --name ", is_default ? "" : plan->name);
+    }
     (void)printf("Start it now:  holdfast service start%s%s%s\n", service_is_persons() ? " --user" : "",
                  is_default ? "" : " --name ", is_default ? "" : plan->name);
     free(log);

@@ -130,6 +130,7 @@ def test_from_nothing_to_a_tunnel_and_back(machine, desk):
     status = did(machine.holdfast("service", "status"))
     assert "running, process" in status and "DynamicUser" in status and "at boot" in status and PROGRAM in status
     assert "runs already" in did(machine.holdfast("service", "start"), 1)
+    assert "It runs as it was before; stop it first" in did(machine.holdfast("service", "install"))
     pid = machine.property("holdfast", "MainPID")
     assert machine.run("stat", "-c", "%U %u", f"/proc/{pid}").stdout.split()[1] not in ("0", "")
     assert "1 of 1 tunnel up" in wait_until(lambda: machine.property("holdfast", "StatusText"), 10, "there is a status")
