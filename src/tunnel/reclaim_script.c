@@ -27,12 +27,13 @@
 
 #define DEFINE_IS_SSHD "d() { case $c in sshd|sshd-session) return 0;; esac; return 1; }; "
 
-/* Who serves us: the sshd nearest above, which is the one that holds the listeners. f: all above us. */
+/* Who serves us: the sshd that began us, which is the one that holds the listeners. One further up serves somebody
+ * else: whoever began another server from there. f: all above us. */
 #define SAY_WHO_SERVES                                                                                                 \
     "b=$( (cat /proc/sys/kernel/random/boot_id || sysctl -n kern.bootsessionuuid || sysctl -n kern.boottime) "         \
     "2>/dev/null | tr -cd \"a-zA-Z0-9-\" | cut -c 1-64); m=$(id -u); n=0; p=$PPID; f=\" $$ \"; g=; "                   \
     "while [ $n -lt 20 ] && [ \"$p\" -gt 1 ] 2>/dev/null && s $p; do f=\"$f$p \"; "                                    \
-    "[ -z \"$g\" ] && d && g=\"$p $t ${u:--}\"; p=$q; n=$((n+1)); done; "                                              \
+    "[ $n = 0 ] && d && g=\"$p $t ${u:--}\"; p=$q; n=$((n+1)); done; "                                                 \
     "echo; echo holdfast-reclaim 1; echo boot $b; echo user $m; [ -n \"$g\" ] && echo serving $g; "
 
 /* e PID START: proves, and proves again before each signal. */
