@@ -111,10 +111,12 @@ static void check_ready(struct session *session)
     }
     session->looking = false;
     if (silent >= interval) {
+        /* The first answer has a whole interval, also where we come late to the question. */
+        uint64_t passed = session->probes == 0 ? 0 : silent % interval;
         if (session->probes < session->spec.server_alive_count_max) {
             ask(session);
         }
-        arm_ready(session, now + interval - silent % interval);
+        arm_ready(session, now + interval - passed);
         return;
     }
     if (now - session->asked_ms >= interval / 2) {
@@ -246,6 +248,7 @@ void alive_received(struct session *session)
     session->last_received_ms = uv_now(session->loop);
     session->probes = 0;
     session->probe_due_ms = 0;
+    session->looking = false;
 }
 
 void alive_stop_within(struct session *session, uint64_t ms)

@@ -33,6 +33,7 @@ static struct {
     bool ready, busy, patient;
     int64_t rtt_ms;
     int closed, ticks_seen, ticks_after_stall;
+    int ticks_to_sign; /* so many ticks later the peer says something; 0: it does not */
     enum err code;
     char message[600];
 } net;
@@ -69,6 +70,11 @@ static void on_tick(uv_timer_t *timer)
     if (net.busy && net.ready) {
         ssh_peer_ignore(&net.peer);
         ssh_peer_flush(&net.peer);
+    }
+    if (net.ticks_to_sign > 0 && --net.ticks_to_sign == 0) {
+        ssh_peer_ignore(&net.peer);
+        ssh_peer_flush(&net.peer);
+        net.patient = false;
     }
     if (net.ready && net.stall == NULL && !net.patient && ++net.ticks_after_stall > 2 * LIMIT_MS / TICK_MS) {
         struct session_facts facts;
@@ -211,6 +217,66 @@ static void a_wake_up_asks_even_where_no_keepalive_does(void **state)
     expect_end(ERR_TIMEOUT, "does not answer since the system woke up");
 }
 
+/* Stopped for nearly the whole limit, and nothing was asked before: the question that comes then has its time. */
+static void ask_late(void)
+{
+    const uint64_t limit_ms = 2 * net.spec.server_alive_interval_ms;
+    if (net.session->probes > 0) {
+        net.stall = ask_late; /* the answer to the first question is still to come */
+        return;
+    }
+    assert_int_equal(uv_read_stop((uv_stream_t *)net.peer.socket), 0);
+    uv_update_time(&net.loop);
+    uv_sleep((unsigned)(net.session->last_received_ms + limit_ms - 10 - uv_now(&net.loop)));
+    net.patient = true;
+    net.ticks_to_sign = 10;
+}
+
+static void an_answer_to_a_late_question_has_its_time(void **state)
+{
+    (void)state;
+    net.spec.server_alive_interval_ms = 10 * INTERVAL_MS;
+    net.spec.server_alive_count_max = 1;
+    run_with(ask_late);
+    expect_end(ERR_CANCELLED, "stopped");
+}
+
+static void wake_up_and_stand_still(void)
+{
+    static const uint64_t limit_ms = 50; /* instead of some seconds */
+    session_probe(net.session);
+    net.session->probe_due_ms = uv_now(&net.loop) + limit_ms;
+    uv_timer_set_repeat(&net.session->timer, limit_ms);
+    assert_int_equal(uv_timer_again(&net.session->timer), 0);
+    ssh_peer_ignore(&net.peer);
+    ssh_peer_flush(&net.peer);
+    uv_sleep(2 * limit_ms);
+}
+
+static void wake_up_once_more(void)
+{
+    if (uv_is_active((uv_handle_t *)&net.session->timer)) {
+        net.stall = wake_up_once_more; /* it is still at the first one */
+        return;
+    }
+    assert_int_equal(net.session->probe_due_ms, 0);
+    wake_up_and_stand_still();
+}
+
+static void wake_up_twice(void)
+{
+    wake_up_and_stand_still();
+    net.stall = wake_up_once_more;
+}
+
+static void each_wake_up_has_a_last_look(void **state)
+{
+    (void)state;
+    net.spec.server_alive_interval_ms = 0;
+    run_with(wake_up_twice);
+    expect_end(ERR_CANCELLED, "stopped");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -221,6 +287,8 @@ int main(void)
         TEST(a_silent_peer_is_left),
         TEST(a_peer_that_is_never_silent_is_asked_for_its_time),
         TEST(a_wake_up_asks_even_where_no_keepalive_does),
+        TEST(an_answer_to_a_late_question_has_its_time),
+        TEST(each_wake_up_has_a_last_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
