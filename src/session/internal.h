@@ -6,6 +6,7 @@
 
 #include "session/algorithms.h"
 #include "session/auth.h"
+#include "session/bulk.h"
 #include "session/dial.h"
 #include "session/host_key.h"
 #include "session/inspect.h"
@@ -55,9 +56,10 @@ struct session {
     bool greeted; /* of a key exchange that failed: the peer had said that it speaks SSH */
     int in_over;  /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
     uint64_t bytes_delivered, bytes_at_hold; /* the bytes_in when input was last passed on, and last held */
-    bool ack_owed;                           /* something came, and nothing of ours has gone out since */
-    struct outbound out;                     /* being filled */
-    struct outbound flight;                  /* being written by write_req */
+    struct bulk bulk;
+    bool ack_owed;          /* something came, and nothing of ours has gone out since */
+    struct outbound out;    /* being filled */
+    struct outbound flight; /* being written by write_req */
     bool writing;
     uv_write_t write_req;
     char disconnect_text[256]; /* what the peer said with its DISCONNECT */
@@ -103,6 +105,8 @@ struct session {
 enum err transport_open(struct session *session, struct err_info *info);
 void transport_start_reading(struct session *session);
 void transport_stop_reading(struct session *session);
+/* Looks anew whether there is something to read: the session is `arg`. */
+void transport_look(void *arg);
 /* Hands what was collected to the socket. */
 void transport_flush(struct session *session);
 /* Has the system acknowledge now what nothing of ours acknowledged on its way. */

@@ -209,6 +209,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
         note_ack(session, (size_t)nread);
+        bulk_received(&session->bulk, session->tcp, (size_t)nread);
     } else {
         session->in_over = (int)nread;
     }
@@ -240,6 +241,15 @@ void transport_stop_reading(struct session *session)
     if (session->reading) {
         session->reading = false;
         (void)uv_read_stop((uv_stream_t *)session->tcp);
+    }
+}
+
+void transport_look(void *arg)
+{
+    struct session *session = arg;
+    if (session->reading) {
+        transport_stop_reading(session);
+        transport_start_reading(session);
     }
 }
 
