@@ -109,7 +109,7 @@ def test_the_property_list_of_launchd_can_be_read(tmp_path):
     assert read == {
         "Label": "holdfast",
         "ProgramArguments": [
-            "/usr/local/bin/holdfast", "run", "-c", "/etc/a & <b>", "-E", "/l/h.log", "--log-max-size", "10MiB",
+            "/usr/local/bin/holdfast", "run", "-q", "--log-level", "info", "-c", "/etc/a & <b>", "-E", "/l/h.log", "--log-max-size", "10MiB",
         ],
         "UserName": "_me",
         "RunAtLoad": True,

@@ -40,6 +40,10 @@ enum err plist_text(const struct service_plan *plan, const char *program, const 
     text_buffer_add(&text, "\t<key>ProgramArguments</key>\n\t<array>\n");
     add_string(&text, "\t\t", program);
     add_string(&text, "\t\t", "run");
+    /* Nobody takes from StandardErrorPath what grows there, so no line for each time that a tunnel comes up. */
+    add_string(&text, "\t\t", "-q");
+    add_string(&text, "\t\t", "--log-level");
+    add_string(&text, "\t\t", "info");
     for (size_t i = 0; i < plan->definition_count; i++) {
         is_bad = is_bad || text_has_control(plan->definitions[i]);
         add_string(&text, "\t\t", "-c");

@@ -160,6 +160,8 @@ static void a_property_list(void **state)
     has(text, "<key>Label</key>\n\t<string>holdfast</string>");
     has(text, "<string>-c</string>\n\t\t<string>/etc/a &amp; &lt;b&gt;</string>\n\t\t<string>-E</string>\n\t\t"
               "<string>/l/h.log</string>\n\t\t<string>--log-max-size</string>\n\t\t<string>10MiB</string>\n\t</array>");
+    has(text, "<string>run</string>\n\t\t<string>-q</string>\n\t\t<string>--log-level</string>\n\t\t"
+              "<string>info</string>\n");
     has(text, "<key>UserName</key>\n\t<string>_me</string>");
     has(text, "<key>RunAtLoad</key>\n\t<true/>");
     has(text, "<key>ThrottleInterval</key>\n\t<integer>10</integer>");
