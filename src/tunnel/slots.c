@@ -438,17 +438,20 @@ void slots_session_down(struct tunnel *tunnel)
 
 bool slots_have_answered(const struct tunnel *tunnel, const struct err_info **failed)
 {
+    const struct err_info *unbound = NULL;
+    const struct err_info *degraded = NULL;
     for (size_t i = 0; i < tunnel->forward_count; i++) {
         const struct forward *forward = tunnel->slots[i].forward;
         switch (forward_get_state(forward)) {
         case FORWARD_IDLE:
         case FORWARD_BINDING: return false; /* its answer comes */
-        case FORWARD_DEGRADED:
         case FORWARD_PORT_BUSY:
-        case FORWARD_FAILED: *failed = *failed != NULL ? *failed : forward_error(forward); break;
+        case FORWARD_FAILED: unbound = unbound != NULL ? unbound : forward_error(forward); break;
+        case FORWARD_DEGRADED: degraded = degraded != NULL ? degraded : forward_error(forward); break;
         case FORWARD_UP: break;
         }
     }
+    *failed = unbound != NULL ? unbound : degraded;
     return true;
 }
 

@@ -27,7 +27,8 @@ void slots_session_up(struct tunnel *tunnel);
 void slots_session_down(struct tunnel *tunnel);
 /* Tries those that wait at once. */
 void slots_retry_now(struct tunnel *tunnel);
-/* Whether none is still asked for; then *failed is the first failure among them, if there is one. */
+/* Whether none is still asked for; then *failed is the first failure among them, if there is one: of those that are not
+ * bound, or else of those that are and do not carry. */
 bool slots_have_answered(const struct tunnel *tunnel, const struct err_info **failed);
 /* Whether all that failed are ports that the peer has no more to give. */
 bool slots_only_busy(const struct tunnel *tunnel);

@@ -163,3 +163,21 @@ def test_a_probe_that_loops_takes_nobodys_place(sshd, holdfast, serve):
     wait_until(lambda: holdfast.status()["tunnels"][0]["forwards"][0]["channels"] == 0, 10, "the client has gone")
     with clients.connect(port) as sock:
         assert sock.recv(1)
+
+
+def test_a_degraded_forward_hides_none_that_cannot_be_bound(sshd, holdfast, serve):
+    """exit_on_forward_failure is about that one, whichever comes first in the definition."""
+    target = Restartable(serve)
+    forwards = [{"local": f"127.0.0.1:{free_port()}", "to": target.address, "probe": "tcp", "probe_interval": "1s"}]
+    tunnel = {"host": "peer", "forwards": forwards, "exit_on_forward_failure": True, "backoff": {"first": "1s", "max": "1s"}}
+    hosts = {"peer": sshd}
+    holdfast.run(definition(hosts, {"t": tunnel}))
+    holdfast.wait_log(r"t: degraded \(was up\): the target \S+ does not answer a probe", 15)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        forwards.append({"local": f"127.0.0.1:{taken.getsockname()[1]}", "to": target.address})
+        (holdfast.folder / "tunnels.yaml").write_text(definition(hosts, {"t": tunnel}))
+        assert holdfast.call("reload").returncode == 0
+        holdfast.wait_log(r"t: waiting \(was degraded\): .*cannot listen on", 10)
+    holdfast.wait_log(r"t: up \(was binding\)", 15)
