@@ -61,12 +61,10 @@ char *auth_ask(struct auth *auth, const char *prompt, bool echo)
     struct err_info info;
     if (atomic_load(&auth->cancelled))
         return NULL;
-    atomic_store(&auth->asking, true);
     if (platform_terminal_ask(prompt, echo, &answer, &info) != OK) {
         log_debug(auth->log_name, "no answer at the terminal: %s", info.message);
         answer = NULL;
     }
-    atomic_store(&auth->asking, false);
     if (atomic_load(&auth->cancelled))
         auth_password_wipe(&answer);
     return answer;
@@ -378,11 +376,6 @@ void auth_input(struct auth *auth)
 {
     if (auth->started && !auth->lent && !auth->finished)
         lend(auth);
-}
-
-bool auth_is_asking(const struct auth *auth)
-{
-    return atomic_load(&auth->asking);
 }
 
 void auth_cancel(struct auth *auth)

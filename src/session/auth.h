@@ -32,8 +32,6 @@ void auth_forbid_passwords(struct auth *auth);
 void auth_start(struct auth *auth);
 /* More input has come, or the session was given back with input waiting: go on. Ignored while lent. */
 void auth_input(struct auth *auth);
-/* True while a person is being asked at the terminal (or by their agent): no time limit should run against them. */
-bool auth_is_asking(const struct auth *auth);
 /* Completes with ERR_CANCELLED, as soon as a running worker has returned, and never inside the call. A worker that
  * waits at a terminal prompt returns when the prompt is answered or ended: the session must be kept until `done`. */
 void auth_cancel(struct auth *auth);

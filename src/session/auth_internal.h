@@ -57,7 +57,6 @@ struct auth {
     bool finished;
     bool prepared;
     atomic_bool cancelled;
-    atomic_bool asking;
 
     enum auth_stage stage;
     enum err result;

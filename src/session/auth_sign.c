@@ -52,10 +52,8 @@ static int sign_callback(LIBSSH2_SESSION *ssh, unsigned char **out_signature, si
     }
     if (!candidate->in_agent)
         return -1; /* it was only a question */
-    atomic_store(&auth->asking, true);
     enum err result = auth_agent_sign(auth->agent_path, candidate->blob, candidate->blob_len, data, len, algorithm,
                                       out_signature, out_len, &auth->sign_error);
-    atomic_store(&auth->asking, false);
     return result == OK ? 0 : -1;
 }
 

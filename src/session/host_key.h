@@ -31,8 +31,6 @@ typedef void host_key_cb(void *arg, enum err result, const struct err_info *why)
 struct host_key_check *host_key_check_start(uv_loop_t *loop, const struct host_spec *spec, const char *hostname,
                                             uint16_t port, const uint8_t *key, size_t key_len, bool interactive,
                                             const char *log_name, host_key_cb *done, void *arg);
-/* True while a person is being asked at the terminal: no time limit should run against them. Any thread. */
-bool host_key_check_is_asking(const struct host_key_check *check);
 /* Completes with ERR_CANCELLED, as soon as the worker has returned; one that waits at a terminal prompt returns when
  * the prompt is answered or ended, and pins nothing then. The check frees itself after `done`; `spec` must live until
  * then. */

@@ -23,7 +23,6 @@ struct host_key_check {
     uint16_t port;
     bool interactive;
     atomic_bool cancelled;
-    atomic_bool asking;
     char key_text[160];
     enum err result;
     struct err_info why; /* also with OK: see host_key_cb */
@@ -87,7 +86,6 @@ static bool ask_person(struct host_key_check *check)
                    "Its host key is %s.\n"
                    "Are you sure you want to continue connecting (yes/no/[fingerprint])? ",
                    check->name, check->key_text);
-    atomic_store(&check->asking, true);
     while (!decided && !atomic_load(&check->cancelled)) {
         char *answer = NULL;
         if (platform_terminal_ask(prompt, true, &answer, NULL) != OK || answer == NULL)
@@ -97,7 +95,6 @@ static bool ask_person(struct host_key_check *check)
         free(answer);
         (void)snprintf(prompt, sizeof prompt, "Please type 'yes', 'no' or the fingerprint: ");
     }
-    atomic_store(&check->asking, false);
     return yes && !atomic_load(&check->cancelled);
 }
 
@@ -216,11 +213,6 @@ struct host_key_check *host_key_check_start(uv_loop_t *loop, const struct host_s
         return NULL;
     }
     return check;
-}
-
-bool host_key_check_is_asking(const struct host_key_check *check)
-{
-    return atomic_load(&check->asking);
 }
 
 void host_key_check_cancel(struct host_key_check *check)
