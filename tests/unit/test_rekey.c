@@ -4,14 +4,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "base/log.h"
-#include "peer/ssh_peer.h"
+#include "peer/peer_session.h"
 #include "session/internal.h"
 
 enum {
@@ -21,46 +19,17 @@ enum {
     REKEY_MAX_MS = 60 * 1000 /* what alive.c allows */
 };
 
+static struct peer_session net;
 static struct {
-    uv_loop_t loop;
-    uv_timer_t ticks;
-    struct ssh_peer peer;
-    struct host_spec spec;
-    struct session *session;
-    bool ready, signs, in_a_hurry, hurried;
-    int closed, ticks_seen;
-    enum err code;
-    char message[600];
-} net;
-
-static void refuse_offer(void *arg, struct channel *channel, const struct channel_offer *offer)
-{
-    (void)arg;
-    (void)offer;
-    channel_reject(channel, ERR_UNSUPPORTED, "no");
-}
-
-static void on_phase(void *arg, enum session_phase phase)
-{
-    (void)arg;
-    net.ready = net.ready || phase == SESSION_READY;
-}
-
-static void on_closed(void *arg, const struct err_info *why)
-{
-    (void)arg;
-    net.closed++;
-    net.code = why->code;
-    (void)snprintf(net.message, sizeof net.message, "%s", why->message);
-    uv_close((uv_handle_t *)&net.ticks, NULL);
-    session_free(net.session);
-}
+    bool signs, in_a_hurry, hurried;
+    int ticks_seen;
+} own;
 
 /* A minute of waiting is spared: the exchange began that much earlier. */
 static void hurry(void)
 {
-    if (net.in_a_hurry && net.session->was_rekeying && !net.hurried) {
-        net.hurried = true;
+    if (own.in_a_hurry && net.session->was_rekeying && !own.hurried) {
+        own.hurried = true;
         net.session->rekey_since_ms -= REKEY_MAX_MS - 2ULL * INTERVAL_MS;
         if (net.spec.server_alive_interval_ms == 0) {
             assert_true(uv_timer_get_due_in(&net.session->timer) <= REKEY_MAX_MS);
@@ -73,7 +42,7 @@ static void hurry(void)
 /* What should have ended the session did not. */
 static void give_up_after_patience(void)
 {
-    if (net.ticks_seen++ > PATIENCE_MS / SIGN_MS) {
+    if (own.ticks_seen++ > PATIENCE_MS / SIGN_MS) {
         session_stop(net.session, 0);
     }
 }
@@ -82,7 +51,7 @@ static void on_tick(uv_timer_t *timer)
 {
     (void)timer;
     give_up_after_patience();
-    if (net.signs && net.ready) {
+    if (own.signs && net.ready) {
         ssh_peer_ignore(&net.peer);
     }
     hurry();
@@ -91,13 +60,9 @@ static void on_tick(uv_timer_t *timer)
 static int setup(void **state)
 {
     (void)state;
-    memset(&net, 0, sizeof net);
-    (void)log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    assert_int_equal(uv_loop_init(&net.loop), 0);
-    ssh_peer_start(&net.peer, &net.loop);
-    assert_int_equal(uv_timer_init(&net.loop, &net.ticks), 0);
-    assert_int_equal(uv_timer_start(&net.ticks, on_tick, SIGN_MS, SIGN_MS), 0);
-    ssh_peer_spec(&net.peer, &net.spec);
+    memset(&own, 0, sizeof own);
+    peer_session_set_up(&net);
+    peer_session_tick(&net, on_tick, SIGN_MS);
     net.spec.server_alive_interval_ms = INTERVAL_MS;
     net.spec.server_alive_count_max = 3;
     return 0;
@@ -106,28 +71,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    ssh_peer_stop(&net.peer);
-    (void)uv_run(&net.loop, UV_RUN_DEFAULT);
-    host_spec_deinit(&net.spec);
-    return uv_loop_close(&net.loop);
-}
-
-/* Runs a session until it has ended by itself. */
-static void run(void)
-{
-    const struct session_events events = {.on_phase = on_phase, .on_offer = refuse_offer, .on_closed = on_closed};
-    net.session = session_new(&net.loop, &net.spec, false, "test", &events);
-    assert_non_null(net.session);
-    session_start(net.session);
-    (void)uv_run(&net.loop, UV_RUN_DEFAULT);
-    assert_int_equal(net.closed, 1);
-}
-
-static void expect_end(enum err code, const char *says)
-{
-    if (net.code != code || strstr(net.message, says) == NULL) {
-        fail_msg("it ended with %d: %s", (int)net.code, net.message);
-    }
+    return peer_session_tear_down(&net);
 }
 
 /* ---- an honest peer ---- */
@@ -152,9 +96,9 @@ static void on_tick_honest(uv_timer_t *timer)
 static void the_same_key_again_is_no_reason_to_end(void **state)
 {
     (void)state;
-    (void)uv_timer_start(&net.ticks, on_tick_honest, SIGN_MS, SIGN_MS);
-    run();
-    expect_end(ERR_CANCELLED, "stopped");
+    peer_session_tick(&net, on_tick_honest, SIGN_MS);
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_CANCELLED, "stopped");
     assert_int_equal(net.peer.exchanges, 11);
 }
 
@@ -193,9 +137,9 @@ static void what_waits_for_the_new_keys_does_not_hold_them_up(void **state)
 {
     (void)state;
     replies = 0;
-    (void)uv_timer_start(&net.ticks, on_tick_busy, SIGN_MS, SIGN_MS);
-    run();
-    expect_end(ERR_CANCELLED, "stopped");
+    peer_session_tick(&net, on_tick_busy, SIGN_MS);
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_CANCELLED, "stopped");
     assert_int_equal(net.peer.exchanges, 2);
     assert_true(replies > 10000);
 }
@@ -212,8 +156,8 @@ static void another_host_key_ends_the_session(void **state)
 {
     (void)state;
     net.peer.on_let_in = change_key;
-    run();
-    expect_end(ERR_HOST_KEY, "another host key when the keys were changed: ssh-ed25519 SHA256:");
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_HOST_KEY, "another host key when the keys were changed: ssh-ed25519 SHA256:");
 }
 
 /* The exchange with the other key ends in the very write with which the next one begins, which shows the first key. */
@@ -223,9 +167,9 @@ static void another_host_key_is_seen_behind_a_further_exchange(void **state)
     net.peer.on_let_in = change_key;
     net.peer.again = 1;
     net.peer.shows_again = 0;
-    net.signs = true;
-    run();
-    expect_end(ERR_HOST_KEY, "another host key");
+    own.signs = true;
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_HOST_KEY, "another host key");
 }
 
 static void show_other(struct ssh_peer *peer)
@@ -238,8 +182,8 @@ static void another_host_key_at_our_own_wish_ends_it_too(void **state)
     (void)state;
     net.peer.on_let_in = show_other;
     net.spec.rekey_limit_ms = INTERVAL_MS;
-    run();
-    expect_end(ERR_HOST_KEY, "another host key");
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_HOST_KEY, "another host key");
 }
 
 /* Keys are changed on a worker's time, between the client's wish to be let in and the answer to it. */
@@ -247,8 +191,8 @@ static void another_host_key_while_we_are_let_in(void **state)
 {
     (void)state;
     net.peer.rekeys_before_letting_in = true;
-    run();
-    expect_end(ERR_HOST_KEY, "another host key");
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_HOST_KEY, "another host key");
 }
 
 /* ---- no end ---- */
@@ -268,9 +212,9 @@ static void an_exchange_without_end_is_a_fault_of_a_living_peer(void **state)
 {
     (void)state;
     net.peer.on_let_in = begin_and_stall;
-    net.signs = net.in_a_hurry = true;
-    run();
-    expect_end(ERR_TIMEOUT, "did not finish changing keys within 60 s");
+    own.signs = own.in_a_hurry = true;
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_TIMEOUT, "did not finish changing keys within 60 s");
 }
 
 static void our_own_exchange_without_answer_too(void **state)
@@ -278,9 +222,9 @@ static void our_own_exchange_without_answer_too(void **state)
     (void)state;
     net.peer.on_let_in = stall;
     net.spec.rekey_limit_ms = 1;
-    net.signs = net.in_a_hurry = true;
-    run();
-    expect_end(ERR_TIMEOUT, "did not finish changing keys within 60 s");
+    own.signs = own.in_a_hurry = true;
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_TIMEOUT, "did not finish changing keys within 60 s");
 }
 
 static void it_needs_no_keepalive_to_be_noticed(void **state)
@@ -288,17 +232,17 @@ static void it_needs_no_keepalive_to_be_noticed(void **state)
     (void)state;
     net.peer.on_let_in = begin_and_stall;
     net.spec.server_alive_interval_ms = 0;
-    net.signs = net.in_a_hurry = true;
-    run();
-    expect_end(ERR_TIMEOUT, "did not finish changing keys within 60 s");
+    own.signs = own.in_a_hurry = true;
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_TIMEOUT, "did not finish changing keys within 60 s");
 }
 
 static void a_peer_that_falls_silent_over_it_is_silent(void **state)
 {
     (void)state;
     net.peer.on_let_in = begin_and_stall;
-    run();
-    expect_end(ERR_TIMEOUT, "the peer is silent");
+    peer_session_run(&net);
+    peer_session_expect_end(&net, ERR_TIMEOUT, "the peer is silent");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -5,14 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "base/log.h"
-#include "peer/ssh_peer.h"
+#include "peer/peer_session.h"
 #include "relay/stream.h"
 #include "session/session.h"
 
@@ -43,20 +41,15 @@ struct line {
     size_t sent, received;
 };
 
+static struct peer_session net;
 static struct {
-    uv_loop_t loop;
-    struct ssh_peer peer;
-    struct host_spec spec;
-    struct session *session;
-    bool ready, closed;
-    char message[600];
     struct line lines[IDLE + 1]; /* the last one is the busy one */
     size_t open;
 
     /* the peer's side of the busy channel */
     uint32_t busy_id, busy_window;
     size_t busy_left, taken, adjust;
-} net;
+} own;
 
 static uint8_t zeros[BLOCK];
 
@@ -83,16 +76,16 @@ static void peer_sends(uint8_t type, uint32_t id, uint32_t number)
 
 static void peer_pushes(struct ssh_peer *peer)
 {
-    while (net.busy_left > 0 && net.busy_window >= BLOCK && ssh_peer_unsent(peer) < PEER_UNSENT_MAX) {
-        peer_sends(MSG_DATA, net.busy_id, BLOCK);
-        net.busy_window -= BLOCK;
-        net.busy_left -= BLOCK;
+    while (own.busy_left > 0 && own.busy_window >= BLOCK && ssh_peer_unsent(peer) < PEER_UNSENT_MAX) {
+        peer_sends(MSG_DATA, own.busy_id, BLOCK);
+        own.busy_window -= BLOCK;
+        own.busy_left -= BLOCK;
     }
 }
 
 static void on_peer_sent(struct ssh_peer *peer)
 {
-    if (net.busy_left > 0 && net.busy_window >= BLOCK) {
+    if (own.busy_left > 0 && own.busy_window >= BLOCK) {
         peer_pushes(peer);
         ssh_peer_flush(peer);
     }
@@ -105,10 +98,10 @@ static void on_peer_open(struct wire_reader *reader)
     (void)wire_read_u32(reader);
     peer_sends(MSG_CONFIRMATION, id, 0);
     if (wire_slice_is(wire_read_string(reader), "busy")) {
-        net.busy_id = id;
-        net.busy_window = window;
-        net.busy_left = BYTES;
-        net.taken = net.adjust = 0;
+        own.busy_id = id;
+        own.busy_window = window;
+        own.busy_left = BYTES;
+        own.taken = own.adjust = 0;
     }
 }
 
@@ -123,14 +116,14 @@ static void on_peer_channel(struct ssh_peer *peer, const uint8_t *packet, size_t
     }
     uint32_t id = wire_read_u32(&reader);
     switch (type) {
-    case MSG_ADJUST: net.busy_window += id == net.busy_id ? wire_read_u32(&reader) : 0; break;
+    case MSG_ADJUST: own.busy_window += id == own.busy_id ? wire_read_u32(&reader) : 0; break;
     case MSG_DATA: {
         size_t got = wire_read_string(&reader).len;
-        net.taken += got;
-        net.adjust += got;
-        if (net.adjust >= PEER_WINDOW / 2) {
-            peer_sends(MSG_ADJUST, id, (uint32_t)net.adjust);
-            net.adjust = 0;
+        own.taken += got;
+        own.adjust += got;
+        if (own.adjust >= PEER_WINDOW / 2) {
+            peer_sends(MSG_ADJUST, id, (uint32_t)own.adjust);
+            own.adjust = 0;
         }
         break;
     }
@@ -183,7 +176,7 @@ static void line_failed(void *arg, const struct err_info *why)
 static void line_closed(void *arg)
 {
     ((struct line *)arg)->open = false;
-    net.open--;
+    own.open--;
 }
 
 static const struct stream_events line_events = {.on_input = line_input,
@@ -200,7 +193,7 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
         fail_msg("no channel: %s", why->message);
     }
     line->open = true;
-    net.open++;
+    own.open++;
     line->stream = channel_stream(channel);
     line->stream->events = &line_events;
     line->stream->owner = line;
@@ -210,12 +203,7 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
 
 static void run_until(bool (*done)(void))
 {
-    uint64_t begun = uv_hrtime();
-    while (!done()) {
-        assert_true(uv_hrtime() - begun < 60ULL * 1000000000ULL);
-        assert_false(net.closed);
-        (void)uv_run(&net.loop, UV_RUN_ONCE);
-    }
+    peer_session_run_until(&net, done, 60);
 }
 
 static bool is_ready(void)
@@ -225,18 +213,18 @@ static bool is_ready(void)
 
 static bool idle_are_open(void)
 {
-    return net.open == IDLE;
+    return own.open == IDLE;
 }
 
 static bool all_are_closed(void)
 {
-    return net.open == 0;
+    return own.open == 0;
 }
 
 static bool transfer_is_done(void)
 {
-    const struct line *busy = &net.lines[IDLE];
-    return busy->sent == BYTES && busy->received == BYTES && net.taken == BYTES;
+    const struct line *busy = &own.lines[IDLE];
+    return busy->sent == BYTES && busy->received == BYTES && own.taken == BYTES;
 }
 
 static double cpu_seconds(void)
@@ -249,13 +237,13 @@ static double cpu_seconds(void)
 
 static void open_line(size_t number, const char *host)
 {
-    net.lines[number] = (struct line){.busy = number == IDLE};
-    assert_non_null(session_open_tcp(net.session, host, 1, "127.0.0.1", 1, on_open, &net.lines[number]));
+    own.lines[number] = (struct line){.busy = number == IDLE};
+    assert_non_null(session_open_tcp(net.session, host, 1, "127.0.0.1", 1, on_open, &own.lines[number]));
 }
 
 static void close_line(size_t number)
 {
-    net.lines[number].stream->ops->close(net.lines[number].stream);
+    own.lines[number].stream->ops->close(own.lines[number].stream);
 }
 
 /* The CPU time of both ends for one transfer on a channel of its own. */
@@ -284,50 +272,27 @@ static double transfer_among_idle(void)
 
 /* ---- the session ---- */
 
-static void on_phase(void *arg, enum session_phase phase)
-{
-    (void)arg;
-    net.ready = net.ready || phase == SESSION_READY;
-}
-
-static void on_closed(void *arg, const struct err_info *why)
-{
-    (void)arg;
-    net.closed = true;
-    (void)snprintf(net.message, sizeof net.message, "%s", why->message);
-    session_free(net.session);
-}
-
 static int setup(void **state)
 {
     (void)state;
-    memset(&net, 0, sizeof net);
-    (void)log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    assert_int_equal(uv_loop_init(&net.loop), 0);
-    ssh_peer_start(&net.peer, &net.loop);
+    memset(&own, 0, sizeof own);
+    peer_session_set_up(&net);
     net.peer.on_channel = on_peer_channel;
     net.peer.on_sent = on_peer_sent;
-    ssh_peer_spec(&net.peer, &net.spec);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    ssh_peer_stop(&net.peer);
-    (void)uv_run(&net.loop, UV_RUN_DEFAULT);
-    host_spec_deinit(&net.spec);
-    return uv_loop_close(&net.loop);
+    return peer_session_tear_down(&net);
 }
 
 static void idle_channels_cost_a_busy_one_nothing(void **state)
 {
-    const struct session_events events = {.on_phase = on_phase, .on_closed = on_closed};
     double alone = 1e9, among = 1e9;
     (void)state;
-    net.session = session_new(&net.loop, &net.spec, false, "test", &events);
-    assert_non_null(net.session);
-    session_start(net.session);
+    peer_session_start(&net);
     run_until(is_ready);
     (void)transfer(); /* warm */
     int round = 0;
@@ -345,7 +310,7 @@ static void idle_channels_cost_a_busy_one_nothing(void **state)
     run_until(all_are_closed);
     session_stop(net.session, 1000);
     (void)uv_run(&net.loop, UV_RUN_DEFAULT);
-    assert_true(net.closed);
+    assert_int_equal(net.closed, 1);
 }
 
 int main(void)

@@ -5,14 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "base/log.h"
-#include "peer/ssh_peer.h"
+#include "peer/peer_session.h"
 #include "relay/stream.h"
 #include "session/session.h"
 
@@ -35,13 +33,9 @@ enum {
     MSG_CLOSE = 97
 };
 
+static struct peer_session net;
 static struct {
-    uv_loop_t loop;
-    uv_timer_t ticks;
-    struct ssh_peer peer;
-    struct host_spec spec;
-    struct session *session;
-    bool ready, closed, flooding;
+    bool flooding;
     size_t open, offered;
     struct stream *streams[STALLED];
     uint32_t windows[STALLED]; /* what the peer may still send, by our number of the channel */
@@ -49,7 +43,7 @@ static struct {
     size_t next;
     uint64_t last_in;
     int quiet;
-} net;
+} own;
 
 static uint8_t zeros[BLOCK];
 
@@ -74,14 +68,14 @@ static void peer_sends(uint8_t type, uint32_t id, const uint32_t *numbers, size_
 /* One block for each channel in turn, as far as its window and the wire let it. */
 static void flood(void)
 {
-    for (size_t full = 0; net.flooding && full < STALLED && ssh_peer_unsent(&net.peer) < PEER_UNSENT_MAX;) {
-        uint32_t id = (uint32_t)(net.next++ % STALLED);
-        uint32_t part = net.windows[id] < BLOCK ? net.windows[id] : BLOCK;
+    for (size_t full = 0; own.flooding && full < STALLED && ssh_peer_unsent(&net.peer) < PEER_UNSENT_MAX;) {
+        uint32_t id = (uint32_t)(own.next++ % STALLED);
+        uint32_t part = own.windows[id] < BLOCK ? own.windows[id] : BLOCK;
         full = part == 0 ? full + 1 : 0;
         if (part > 0) {
             peer_sends(MSG_DATA, id, NULL, 0, part);
-            net.windows[id] -= part;
-            net.sent += part;
+            own.windows[id] -= part;
+            own.sent += part;
         }
     }
 }
@@ -107,10 +101,10 @@ static void on_peer_channel(struct ssh_peer *peer, const uint8_t *packet, size_t
     assert_true(id < STALLED);
     if (type == MSG_OPEN) {
         const uint32_t answer[] = {id, 1 << 20, BLOCK};
-        net.windows[id] = wire_read_u32(&reader);
+        own.windows[id] = wire_read_u32(&reader);
         peer_sends(MSG_CONFIRMATION, id, answer, 3, 0);
     } else if (type == MSG_ADJUST) {
-        net.windows[id] += wire_read_u32(&reader);
+        own.windows[id] += wire_read_u32(&reader);
     } else if (type == MSG_CLOSE) {
         peer_sends(MSG_CLOSE, id, NULL, 0, 0);
     }
@@ -122,7 +116,7 @@ static size_t takes_nothing(void *arg, const uv_buf_t *bufs, unsigned count)
 {
     (void)arg;
     (void)bufs;
-    net.offered += count > 0;
+    own.offered += count > 0;
     return 0;
 }
 
@@ -140,7 +134,7 @@ static void on_failed(void *arg, const struct err_info *why)
 static void on_channel_closed(void *arg)
 {
     (void)arg;
-    net.open--;
+    own.open--;
 }
 
 static const struct stream_events events_of_stalled = {.on_input = takes_nothing,
@@ -156,25 +150,10 @@ static void on_open(void *arg, struct channel *channel, enum err result, const s
         fail_msg("no channel: %s", why->message);
     }
     struct stream *stream = channel_stream(channel);
-    net.streams[net.open++] = stream;
+    own.streams[own.open++] = stream;
     stream->events = &events_of_stalled;
     stream->owner = arg;
     stream->ops->resume(stream);
-}
-
-static void on_phase(void *arg, enum session_phase phase)
-{
-    (void)arg;
-    net.ready = net.ready || phase == SESSION_READY;
-}
-
-static void on_closed(void *arg, const struct err_info *why)
-{
-    (void)arg;
-    (void)why;
-    net.closed = true;
-    uv_close((uv_handle_t *)&net.ticks, NULL);
-    session_free(net.session);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -182,8 +161,8 @@ static void on_tick(uv_timer_t *timer)
     struct session_facts facts;
     (void)timer;
     session_get_facts(net.session, &facts);
-    net.quiet = facts.bytes_in == net.last_in ? net.quiet + 1 : 0;
-    net.last_in = facts.bytes_in;
+    own.quiet = facts.bytes_in == own.last_in ? own.quiet + 1 : 0;
+    own.last_in = facts.bytes_in;
 }
 
 /* ---- the test ---- */
@@ -195,27 +174,22 @@ static bool is_ready(void)
 
 static bool all_are_open(void)
 {
-    return net.open == STALLED;
+    return own.open == STALLED;
 }
 
 static bool all_is_quiet(void)
 {
-    return net.quiet >= QUIET_TICKS;
+    return own.quiet >= QUIET_TICKS;
 }
 
 static bool all_are_closed(void)
 {
-    return net.open == 0;
+    return own.open == 0;
 }
 
 static void run_until(bool (*done)(void))
 {
-    uint64_t begun = uv_hrtime();
-    while (!done()) {
-        assert_true(uv_hrtime() - begun < 120ULL * 1000000000ULL);
-        assert_false(net.closed);
-        (void)uv_run(&net.loop, UV_RUN_ONCE);
-    }
+    peer_session_run_until(&net, done, 120);
 }
 
 static double resident_mib(void)
@@ -228,56 +202,46 @@ static double resident_mib(void)
 static int setup(void **state)
 {
     (void)state;
-    memset(&net, 0, sizeof net);
-    (void)log_open(NULL, LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    assert_int_equal(uv_loop_init(&net.loop), 0);
-    assert_int_equal(uv_timer_init(&net.loop, &net.ticks), 0);
-    ssh_peer_start(&net.peer, &net.loop);
+    memset(&own, 0, sizeof own);
+    peer_session_set_up(&net);
     net.peer.on_channel = on_peer_channel;
     net.peer.on_sent = on_peer_sent;
-    ssh_peer_spec(&net.peer, &net.spec);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    ssh_peer_stop(&net.peer);
-    (void)uv_run(&net.loop, UV_RUN_DEFAULT);
-    host_spec_deinit(&net.spec);
-    return uv_loop_close(&net.loop);
+    return peer_session_tear_down(&net);
 }
 
 static void readers_that_stall_stay_under_the_ceiling(void **state)
 {
-    const struct session_events events = {.on_phase = on_phase, .on_closed = on_closed};
     (void)state;
-    net.session = session_new(&net.loop, &net.spec, false, "test", &events);
-    assert_non_null(net.session);
-    session_start(net.session);
-    (void)uv_timer_start(&net.ticks, on_tick, TICK_MS, TICK_MS);
+    peer_session_start(&net);
+    peer_session_tick(&net, on_tick, TICK_MS);
     run_until(is_ready);
     double before = resident_mib();
     for (size_t i = 0; i < STALLED; i++) {
         assert_non_null(session_open_tcp(net.session, "stalled", 1, "127.0.0.1", 1, on_open, NULL));
     }
     run_until(all_are_open);
-    net.flooding = true;
-    net.quiet = 0;
+    own.flooding = true;
+    own.quiet = 0;
     on_peer_sent(&net.peer);
     run_until(all_is_quiet);
     double growth = resident_mib() - before;
-    assert_int_equal(net.offered, STALLED); /* each was offered something once, and took nothing */
-    print_message("%d stalled readers, %.1f MiB sent to them: %.1f MiB\n", STALLED, (double)net.sent / 1048576.0,
+    assert_int_equal(own.offered, STALLED); /* each was offered something once, and took nothing */
+    print_message("%d stalled readers, %.1f MiB sent to them: %.1f MiB\n", STALLED, (double)own.sent / 1048576.0,
                   growth);
-    net.flooding = false;
+    own.flooding = false;
     for (size_t i = 0; i < STALLED; i++) {
-        net.streams[i]->ops->close(net.streams[i]);
+        own.streams[i]->ops->close(own.streams[i]);
     }
     run_until(all_are_closed);
     session_stop(net.session, 1000);
     (void)uv_run(&net.loop, UV_RUN_DEFAULT);
-    assert_true(net.closed);
+    assert_int_equal(net.closed, 1);
     assert_true(growth < CEILING_MIB);
 }
 
