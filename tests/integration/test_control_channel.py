@@ -25,8 +25,8 @@ class Client:
 
     def __init__(self, path, timeout=30):
         self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(str(path))  # blocking: where the queue is full it waits, and with a limit it would fail
         self.socket.settimeout(timeout)
-        self.socket.connect(str(path))
         self._rest = b""
 
     def __enter__(self):
