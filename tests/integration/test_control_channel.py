@@ -11,13 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from harness import clients, servers
+from harness.control import BAD, CLIENTS_MAX, STATUS, error_of, running, traffic  # noqa: F401
 from harness.holdfast import binary, definition
 from harness.ports import free_port
 from harness.proc import Process, wait_until
-
-STATUS = b'{"v":1,"command":"status"}\n'
-CLIENTS_MAX = 16
 
 
 class Client:
@@ -57,52 +54,6 @@ class Client:
         return self.send(data).line()
 
 
-@pytest.fixture
-def running(holdfast, sshd, serve):
-    """(holdfast with one tunnel that is up, the port of its echo server)."""
-    echo = serve(servers.echo)
-    port = free_port()
-    tunnel = {"host": "desk", "forwards": [{"local": f"127.0.0.1:{port}", "to": echo.address}]}
-    holdfast.run(definition({"desk": sshd}, {"t": tunnel}))
-    holdfast.wait_up()
-    return holdfast, port
-
-
-@pytest.fixture
-def traffic(running):
-    """A connection through the tunnel that is used all the while; each answer must come."""
-    _, port = running
-    ended, begun_to_talk = threading.Event(), threading.Event()
-    slowest = [0.0]
-    failure = []
-
-    def talk():
-        try:
-            with clients.connect(port) as sock:
-                while not ended.wait(0.01):
-                    begun = time.monotonic()
-                    sock.sendall(b"ping")
-                    assert clients.read_exactly(sock, 4) == b"ping"
-                    slowest[0] = max(slowest[0], time.monotonic() - begun)
-                    begun_to_talk.set()
-        except (OSError, AssertionError) as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=talk, daemon=True)
-    thread.start()
-    assert begun_to_talk.wait(15)
-    yield slowest
-    ended.set()
-    thread.join(10)
-    assert not failure
-    assert slowest[0] < 3, f"one answer took {slowest[0]:.1f} s"
-
-
-def error_of(reply):
-    assert reply["v"] == 1 and reply["ok"] is False and set(reply["error"]) == {"code", "message"}
-    return reply["error"]["code"]
-
-
 def test_requests_one_after_the_other_and_at_once(running):
     holdfast, _ = running
     with Client(holdfast.control_socket) as client:
@@ -118,21 +69,6 @@ def test_requests_one_after_the_other_and_at_once(running):
         client.socket.shutdown(socket.SHUT_WR)
         assert client.line()["ok"] and client.line()["ok"], "asked before it ended its side"
         assert client.line() is None
-
-
-BAD = {
-    "not JSON": (b"status\n", "usage"),
-    "empty": (b"\n", "usage"),
-    "bytes": (bytes(range(1, 10)) + b"\xff\xfe\x00\n", "usage"),
-    "a list": (b"[]\n", "usage"),
-    "deep": (b"[" * 60000 + b"\n", "usage"),
-    "no version": (b'{"command":"status"}\n', "usage"),
-    "another version": (b'{"v":99,"command":"status"}\n', "unsupported"),
-    "no command": (b'{"v":1}\n', "usage"),
-    "an unknown command": (b'{"v":1,"command":"format"}\n', "unsupported"),
-    "an unknown name": (b'{"v":1,"command":"stop","names":["x"]}\n', "usage"),
-    "ten thousand names": (json.dumps({"v": 1, "command": "stop", "names": ["x"] * 10000}).encode() + b"\n", "usage"),
-}
 
 
 @pytest.mark.parametrize("case", BAD.values(), ids=BAD.keys())

@@ -1,34 +1,9 @@
 """A hundred faults, after which holdfast.exe has as many handles open as before."""
 
-import os
-from pathlib import Path
-
+from handles import settled
 from harness import clients, servers
 from harness.holdfast import definition
 from harness.ports import free_port
-from harness.proc import wait_until
-from harness.wine_prefix import wine
-
-
-def handle_count():
-    """Of the one holdfast.exe in our prefix. Wine's server keeps the handles, so /proc does not show them."""
-    tool = Path(os.environ["HOLDFAST_BIN"]).parent / "tests" / "windows" / "handle_count.exe"
-    done = wine(str(tool), "holdfast.exe")
-    counts = done.stdout.split()
-    assert len(counts) == 1, f"one holdfast.exe runs, not {len(counts)}: {done}"
-    return int(counts[0])
-
-
-def settled():
-    """The count once two looks agree: what a fault has left closing is closed then."""
-    seen = []
-
-    def agrees():
-        seen.append(handle_count())
-        return len(seen) > 1 and seen[-1] == seen[-2]
-
-    wait_until(agrees, 20, "the number of handles stays")
-    return seen[-1]
 
 
 def test_a_hundred_faults(sshd, holdfast, serve):
