@@ -35,7 +35,8 @@ static HANDLE open_pipe(void)
     }
 }
 
-/* Moves up to `len` bytes; 0 when the pipe ended, or after `timeout_ms`, which `timed_out` (may be NULL) tells apart. */
+/* Moves up to `len` bytes; 0 when the pipe ended, or after `timeout_ms`, which `timed_out` (may be NULL) tells apart.
+ */
 static DWORD move(HANDLE pipe, bool out, char *data, DWORD len, DWORD timeout_ms, bool *timed_out)
 {
     OVERLAPPED overlapped = {.hEvent = CreateEventA(NULL, TRUE, FALSE, NULL)};
@@ -84,8 +85,7 @@ static DWORD WINAPI pass_input(void *arg)
 {
     static char data[CHUNK_BYTES];
     DWORD len = 0;
-    while ((len = from_input(data, sizeof data)) > 0 && send_all(arg, data, len)) {
-    }
+    while ((len = from_input(data, sizeof data)) > 0 && send_all(arg, data, len)) {}
     if (len == 0) /* it was told to leave */
         ExitProcess(0);
     return 0;
@@ -105,8 +105,7 @@ static void talk(void)
 static void wait_for_input_end(void)
 {
     char data[256];
-    while (from_input(data, sizeof data) > 0) {
-    }
+    while (from_input(data, sizeof data) > 0) {}
 }
 
 static void be_deaf(void)
@@ -117,8 +116,7 @@ static void be_deaf(void)
     unsigned long total = 0;
     DWORD len = 0;
     char request[] = REQUEST;
-    while (move(pipe, true, request, sizeof request - 1, JAMMED_MS, &jammed) > 0) {
-    }
+    while (move(pipe, true, request, sizeof request - 1, JAMMED_MS, &jammed) > 0) {}
     to_output(jammed ? "jammed\n" : "not taken\n", jammed ? 7 : 10);
     wait_for_input_end();
     while ((len = move(pipe, false, data, sizeof data, ANSWER_MS, NULL)) > 0)
