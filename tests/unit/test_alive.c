@@ -198,7 +198,7 @@ static void an_answer_to_a_late_question_has_its_time(void **state)
 
 static void wake_up_and_stand_still(void)
 {
-    static const uint64_t limit_ms = 50; /* instead of some seconds */
+    static const unsigned limit_ms = 50; /* instead of some seconds */
     session_probe(net.session);
     net.session->probe_due_ms = uv_now(&net.loop) + limit_ms;
     uv_timer_set_repeat(&net.session->timer, limit_ms);
