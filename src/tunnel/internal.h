@@ -36,6 +36,8 @@ struct tunnel {
     uint64_t attempts, sessions_up;
     uint64_t past_bytes_in, past_bytes_out; /* of the sessions that ended */
     bool has_been_up;
+    bool hurried; /* tunnel_wake cut an attempt short, and none has come to a session since */
+    uint64_t hurried_ms;
     bool is_told_up; /* the last hook that was due is on_up */
     bool stopping, draining, ended, stopped_told;
     struct err_info last_error;

@@ -12,7 +12,7 @@
 #include "tunnel/slots.h"
 #include "tunnel/state.h"
 
-enum { DISCONNECT_FLUSH_MS = 1000 };
+enum { DISCONNECT_FLUSH_MS = 1000, HURRY_AGAIN_MS = 60000 };
 
 static void begin_attempt(struct tunnel *tunnel);
 
@@ -189,6 +189,7 @@ static void on_phase(void *arg, enum session_phase phase)
     case SESSION_READY:
         apply(tunnel, TUNNEL_EVENT_BINDING, facts.cipher, NULL);
         tunnel->session_ready = true;
+        tunnel->hurried = false;
         slots_session_up(tunnel);
         tunnel_evaluate(tunnel);
         break;
@@ -331,13 +332,31 @@ void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms)
     (void)uv_timer_start(&tunnel->stop_timer, on_grace_over, grace_ms, 0);
 }
 
+/* Whether a session is to show soon that it lives. One that is being made, once in a while: a network that changes all
+ * the time (as containers come and go) would cut each attempt short. */
+static bool may_hurry(struct tunnel *tunnel)
+{
+    uint64_t now = uv_now(tunnel->loop);
+    if (tunnel->session_ready) {
+        return true;
+    }
+    if (tunnel->hurried && now - tunnel->hurried_ms < HURRY_AGAIN_MS) {
+        return false;
+    }
+    tunnel->hurried = true;
+    tunnel->hurried_ms = now;
+    return true;
+}
+
 void tunnel_wake(struct tunnel *tunnel)
 {
     if (tunnel->stopping) {
         return;
     }
     if (tunnel->session != NULL) {
-        session_probe(tunnel->session);
+        if (may_hurry(tunnel)) {
+            session_probe(tunnel->session);
+        }
         if (!tunnel->session_ready && err_classify(tunnel->last_error.code) != ERR_CLASS_AUTHENTICATION) {
             backoff_reset(&tunnel->backoff); /* what it waited for so long may be mended now */
         }

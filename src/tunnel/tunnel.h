@@ -62,7 +62,7 @@ void tunnel_start(struct tunnel *tunnel);
 void tunnel_stop(struct tunnel *tunnel, uint64_t grace_ms);
 /* The system woke up, or its network changed: a tunnel that waits tries at once, unless it waits because the peer
  * refused to let it in; one with a session asks the peer whether it is still there, and tries the forwards again that
- * could not be bound. */
+ * could not be bound. A session that is being made has 3 s from then on, but not again within a minute. */
 void tunnel_wake(struct tunnel *tunnel);
 /* A tunnel that has failed tries again, as if it had just been started. Others: nothing. */
 void tunnel_retry(struct tunnel *tunnel);

@@ -4,10 +4,14 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
-from harness import clients
+from conftest import REMOTE
+from harness import clients, servers
+from harness.holdfast import definition, host_entry
+from harness.netns import Link
 from harness.proc import wait_until
 
 # Only hurry can bring a tunnel back while a test waits.
@@ -149,3 +153,33 @@ def test_nothing_passes_one_way_for_20_s(world, direction):
     begun = time.monotonic()
     world.link.heal()
     up_again(world, mark, begun, f"nothing went {direction} for 20 s")
+
+
+def test_a_network_that_changes_all_the_time(hosts, link, start_sshd, new_holdfast, serve):
+    """The first address of the peer is dead; an attempt has time to come to the second, whatever goes on here."""
+    near, far = hosts
+    far.ip("addr", "add", "10.77.0.3/24", "dev", "cable")
+    far.nft("table inet dead {\n chain in {\n type filter hook input priority 0; ip daddr 10.77.0.3 drop\n }\n}\n")
+    sshd = start_sshd({}, host=Link.FAR, prefix=far.prefix)
+    holdfast = new_holdfast(near.prefix)
+    with near.entered():
+        echo = serve(servers.echo)
+    peer = host_entry(sshd, hostname=["10.77.0.3", Link.FAR], connect_timeout="6s")
+    tunnel = {"host": "peer", "forwards": [{"remote": f"127.0.0.1:{REMOTE}", "to": echo.address}]}
+    holdfast.run(definition({"peer": peer}, {"t": {**tunnel, "backoff": {"first": "100ms", "max": "1s"}}}))
+    over = threading.Event()
+
+    def change():
+        for number in range(40):
+            words = ["ip", "address", ("add", "del")[number % 2], "10.99.1.1/32", "dev", "lo"]
+            subprocess.run([*near.prefix, *words], check=True)
+            if over.wait(1):
+                return
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        holdfast.wait_up(timeout=35)
+    finally:
+        over.set()
+        thread.join()
