@@ -229,6 +229,31 @@ def test_a_folder_that_is_a_link_is_refused(service, defined, tmp_path):
     assert service("status")[0] == 2, "nothing was installed"
 
 
+def test_a_client_knows_whose_the_pipe_is(service, defined, holdfast, sshd, serve):
+    """By the manager's word: the service's process, and the account that it is to run under. To Wine all accounts are one,
+    so the question is put by itself, and the answer to it is what an administrator's client goes by."""
+    port = defined()
+    tool = Path(os.environ["HOLDFAST_BIN"]).parent / "tests" / "windows" / "pipe_owner" / "holdfast.exe"
+    # A service of Wine has not the group of services, and so the pipe of a person.
+    pipe = re.search(r"none listens at (\S+) or", holdfast.call("status").stderr).group(1)
+
+    def serves(account):
+        done = wine(str(tool), pipe, account)
+        assert done.returncode == 0, done
+        return done.stdout.decode().strip()
+
+    assert service("install", *SYSTEM)[0] == 0 and service("start")[0] == 0
+    wait_until(lambda: answers(port), 30, "the tunnel is up")
+    assert serves("LocalSystem") == "yes"
+    assert serves(r"BUILTIN\Users") == "no", "its process, and another's pipe"
+    assert holdfast.call("status").returncode == 0
+    assert service("stop")[0] == 0
+    forwards = [{"local": f"127.0.0.1:{free_port()}", "to": serve(servers.echo).address}]
+    holdfast.run(definition({"peer": sshd}, {"other": {"host": "peer", "forwards": forwards}}))
+    holdfast.wait_up(timeout=60)
+    assert serves("LocalSystem") == "no", "the name, and no service"
+
+
 @pytest.mark.parametrize(
     "words, said",
     [

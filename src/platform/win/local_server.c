@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "platform/platform.h"
 #include "platform/win/agent_pipe.h"
+#include "platform/win/pipe_service.h"
 #include "platform/win/private_file.h"
 
 #define MACHINE_PIPE "\\\\.\\pipe\\holdfast"
@@ -328,7 +329,8 @@ struct connecting {
     char *path;
 };
 
-/* A name is taken by who comes first, so its owner is looked at: us, the system's own, or a service. */
+/* A name is taken by who comes first, so its owner is looked at: us, the system's own, one service alone, or the
+ * ordinary account of a service of ours. */
 static bool is_trusted(HANDLE pipe, const char *path, struct err_info *why)
 {
     union win_sid us;
@@ -337,7 +339,8 @@ static bool is_trusted(HANDLE pipe, const char *path, struct err_info *why)
         (void)err_set(why, ERR_REFUSED, "%.200s: the system does not tell whose it is", path);
         return false;
     }
-    if (EqualSid(&theirs.sid, &us.sid) || win_sid_is_keeper(&theirs.sid) || win_sid_is_one_service(&theirs.sid))
+    if (EqualSid(&theirs.sid, &us.sid) || win_sid_is_keeper(&theirs.sid) || win_sid_is_one_service(&theirs.sid) ||
+        win_pipe_service_serves(pipe, &theirs.sid))
         return true;
     char *name = win_sid_name(&theirs.sid);
     (void)err_set(why, ERR_REFUSED, "%.200s: it belongs to %.100s", path, name != NULL ? name : "somebody else");
