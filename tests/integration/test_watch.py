@@ -227,3 +227,14 @@ def test_one_name_alone(watched, holdfast, tmux):
 def test_a_console_shows_it_and_q_ends_it(watched, holdfast):
     code, shown = at_terminal(watched.words("--watch"), [(rb"(?s)works.*PgDn", "q")], holdfast.environment())
     assert code == 0 and "waiting" in shown
+
+
+def test_a_console_follows_the_service_and_ctrl_c_ends_it(watched, holdfast):
+    """What the screenshots show on this machine, as far as Wine's painting of a console lets it be read."""
+    answers = [
+        (rb"(?s)works.*PgDn", lambda pid: holdfast.stop()),
+        (rb"trying again", lambda pid: watched.start()),
+        (rb"1 up, 1 waiting", lambda pid: os.kill(pid, signal.SIGINT)),
+    ]
+    code, _ = at_terminal(watched.words("--watch"), answers, holdfast.environment(), timeout=40)
+    assert code == 0
