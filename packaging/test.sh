@@ -86,12 +86,8 @@ scripts_are_clean() {
 
 # clang-tidy needs the compile commands of the clang preset. Only what is compiled there is looked at.
 tidy() {
-    local file
     [ -f build/clang/compile_commands.json ] || cmake --preset clang || return 1
-    while read -r file; do
-        grep -qF "/$file\"" build/clang/compile_commands.json && printf '%s\n' "$file"
-    done < <(git ls-files 'src/*.c') |
-        xargs -r -P "$jobs" -n 4 clang-tidy -p build/clang --quiet
+    git ls-files 'src/*.c' | xargs -r packaging/tidy.py build/clang "$jobs"
 }
 
 step_deps() {

@@ -39,7 +39,7 @@ static void add_trust_command(struct host_key_check *check, const char *tail)
     size_t room = sizeof check->why.message - len;
     if (room > tail_len) {
         (void)host_key_trust_command(check->spec, check->hostname, check->port, message + len, room - tail_len);
-        (void)strcat(message, tail);
+        memcpy(message + strlen(message), tail, tail_len + 1);
     }
 }
 

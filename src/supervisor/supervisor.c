@@ -36,8 +36,8 @@ static void say(FILE *to, const char *text)
     char line[SAY_CAP_BYTES];
     if (to == NULL)
         return;
-    (void)text_shown(text, line, sizeof line - 1);
-    (void)strcat(line, "\n");
+    size_t len = strlen(text_shown(text, line, sizeof line - 1));
+    memcpy(line + len, "\n", sizeof "\n");
     (void)fputs(line, to);
     (void)fflush(to);
 }
