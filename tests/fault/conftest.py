@@ -57,13 +57,14 @@ class World:
             ],
             "backoff": {"first": "100ms", "max": "1s", **times.pop("backoff", {})},
         }
+        settings = {"reclaim": times.pop("reclaim")} if "reclaim" in times else {}
         times = {
             "server_alive_interval": f"{INTERVAL}s",
             "server_alive_count_max": COUNT,
             "connect_timeout": "2s",
             **times,
         }
-        holdfast.run(definition({"peer": sshd}, {"t": tunnel}, times))
+        holdfast.run(definition({"peer": sshd}, {"t": tunnel}, times, **settings))
 
     def ready(self):
         self.holdfast.wait_up()

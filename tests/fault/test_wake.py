@@ -77,8 +77,10 @@ def sleep(world, seconds):
 
 def up_again(world, mark, begun, what):
     world.holdfast.wait_log(r"\binfo\s+t: up\b", SOON, mark)
-    print(f"{what}: up {time.monotonic() - begun:.2f} s later")
+    took = time.monotonic() - begun
+    print(f"{what}: up {took:.2f} s later")
     world.check(clients.pattern(200_000))
+    return took
 
 
 @pytest.mark.parametrize(
@@ -116,18 +118,32 @@ def test_the_way_back_was_forgotten_meanwhile(new_world):
     up_again(world, mark, time.monotonic(), "stopped, and forgotten")
 
 
+def processes_on_record(world):
+    """The lines on which sshd serves us, of the tunnel's record."""
+    texts = [path.read_text() for path in world.holdfast.folder.glob("**/state/holdfast/t.record")]
+    return [line for text in texts for line in text.splitlines() if line.startswith("process ")]
+
+
 def test_address_and_route_are_replaced(new_world):
-    world = new_world(server_alive_interval="300s").ready()
-    mark = world.holdfast.err.mark()
-    begun = time.monotonic()
-    world.near.ip("address", "flush", "dev", "cable")
-    world.near.ip("address", "add", "10.78.0.1/24", "dev", "cable")
-    world.near.ip("route", "add", "10.77.0.0/24", "dev", "cable", "src", "10.78.0.1")
-    world.far.ip("route", "add", "10.78.0.0/24", "dev", "cable")
-    # The sshd still holds the remote port of the session that it has lost, for a second or two.
-    world.holdfast.wait_log(r"\binfo\s+t: binding\b", SOON, mark)
-    print(f"another address: a session {time.monotonic() - begun:.2f} s later")
-    up_again(world, mark, begun, "another address")
+    """Up within 5 s: 3 s for an answer that cannot come, and the rest to end the old session's sshd, which holds the remote
+    port and would not let go of it. What a busy machine adds is not added each time: one of three has to hold it."""
+    world = new_world(client_alive_interval=0, server_alive_interval="300s", reclaim=None).ready()
+    known, times = [], []
+    for net in ("10.78.0", "10.79.0", "10.80.0"):
+        before = known
+        wait_until(lambda before=before: processes_on_record(world) not in ([], before), 10, "who serves it is on record")
+        known, mark = processes_on_record(world), world.holdfast.err.mark()
+        begun = time.monotonic()
+        world.near.ip("address", "flush", "dev", "cable")
+        world.near.ip("address", "add", f"{net}.1/24", "dev", "cable")
+        world.near.ip("route", "add", "10.77.0.0/24", "dev", "cable", "src", f"{net}.1")
+        world.far.ip("route", "add", f"{net}.0/24", "dev", "cable")
+        world.holdfast.wait_log(r"\binfo\s+t: binding\b", SOON, mark)
+        print(f"another address: a session {time.monotonic() - begun:.2f} s later")
+        times.append(up_again(world, mark, begun, "another address"))
+        if times[-1] < 5:
+            return
+    raise AssertionError(f"up after {times} s")
 
 
 def test_started_before_there_is_a_network(new_world, hosts):
