@@ -147,7 +147,7 @@ def test_twenty_tunnels_of_which_ten_stay(reloading, sshd, serve):
     """A hundred reloads in a row, each of 5 changed, 5 removed and 5 added ones, while 10 unchanged ones carry streams. A
     sanitizer's build does 20 of them, and one whose processes are Wine's 6: each begins eight sessions."""
     ports, same, changed, one, other = twenty_tunnels(serve(echo).address)
-    sets = [{"names": set(tunnels) - set(same) - set(changed), "text": tunnels_text({"h": sshd}, tunnels)} for tunnels in (one, other)]
+    sets = [{"names": set(tunnels) - {*same, *changed}, "text": tunnels_text({"h": sshd}, tunnels)} for tunnels in (one, other)]
     holdfast = reloading.holdfast.run(sets[0]["text"])
     holdfast.wait_up(20, 30)
     streams = [Stream(ports[name], i) for i, name in enumerate(same)]
