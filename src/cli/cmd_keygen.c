@@ -39,6 +39,19 @@ static void print_open(const struct endpoint *to)
     (void)printf(",permitopen=\"%s%s%s:%u\"", brackets ? "[" : "", to->host, brackets ? "]" : "", (unsigned)to->port);
 }
 
+/* The way out of a probe that loops: the peer's own listener, by the name that the probe asks for. */
+static void print_open_loop(const struct forward_spec *forward)
+{
+    const char *host = forward_loop_host(forward);
+    bool brackets = strchr(host, ':') != NULL;
+    (void)printf(",permitopen=\"%s%s%s:", brackets ? "[" : "", host, brackets ? "]" : "");
+    if (forward->listen.port == 0) {
+        (void)printf("*\"");
+    } else {
+        (void)printf("%u\"", (unsigned)forward->listen.port);
+    }
+}
+
 /* The one command that the key may run: what reclaim asks and does, or nothing. */
 static void print_command(const struct tunnel_spec *tunnel)
 {
@@ -67,6 +80,10 @@ static void print_options(const struct tunnel_spec *tunnel)
         if (forward->type == FORWARD_REMOTE && forward->listen.kind == ENDPOINT_TCP) {
             listens = true;
             print_listen(&forward->listen);
+            if (forward->probe == PROBE_LOOP) {
+                opens = true;
+                print_open_loop(forward);
+            }
         } else if (forward->type == FORWARD_LOCAL &&
                    (forward->to.kind == ENDPOINT_TCP || forward->to.kind == ENDPOINT_COMMAND)) {
             opens = true;

@@ -65,6 +65,28 @@ def test_the_line_allows_nothing_else(sshd, holdfast, serve, defined):
     assert "administratively prohibited" in opened.stderr
 
 
+def test_a_probe_that_loops_is_allowed_its_way(sshd, holdfast, serve, tmp_path):
+    """It has the peer connect to its own listener, and to nothing else."""
+    ports = [free_port(), free_port()]
+    loops = {"probe": "loop", "probe_interval": "1s", "to": serve(servers.echo).address}
+    forwards = [{"remote": ports[0], **loops}, {"remote": f"127.0.0.1:{ports[1]}", **loops}]
+    path, key = tmp_path / "tunnels.yaml", tmp_path / "new.key"
+    path.write_text(definition({"peer": host_entry(sshd, identity_file="new.key")}, {"t": {"host": "peer", "forwards": forwards}}))
+    line = keygen(path, "t").stdout
+    assert f'permitopen="localhost:{ports[0]}"' in line and f'permitopen="127.0.0.1:{ports[1]}"' in line
+    assert "0.0.0.0:1" not in line
+    key.chmod(0o600)
+    sshd.authorized_keys.write_text(line)
+    sshd.set_options(LogLevel="DEBUG1")
+    sshd.restart()
+    holdfast.start("run", "-c", native(path), "-v")
+    holdfast.wait_up()
+    for port in ports:
+        sshd.log.wait_for(rf"Connection to port {port} forwarding to .* requested|connect_to.*{port}", 15)
+        assert clients.exchange(port, b"through") == b"through"
+    assert not holdfast.err.matching("not probed|degraded|did not come back")
+
+
 def test_an_existing_key_stays_and_its_line_is_the_same(defined):
     path, key, _ = defined
     first = keygen(path, "t")
