@@ -22,6 +22,10 @@ struct service_definitions {
 int service_run(const struct tunnel_spec *specs, size_t count, const struct supervisor_options *options,
                 const struct service_definitions *definitions);
 
+/* Whether service_run has left a worker thread behind, as it does with one that waits for a name server that is gone:
+ * its request cannot be called back. The process has to end by platform_exit, as exit() would wait for the thread. */
+bool service_left_work(void);
+
 /* For a process that the system's service manager has started as its service `name`: connects to the manager and calls
  * `body`, which is to end in service_run and returns an exit code; meanwhile service_run listens to the manager and
  * tells it how far things are. Blocking, from the main thread; `body` may run in another. *out_code is what `body`

@@ -284,6 +284,11 @@ void supervisor_stop(struct supervisor *supervisor)
     end_if_over(supervisor);
 }
 
+bool supervisor_is_over(const struct supervisor *supervisor)
+{
+    return uv_is_closing((const uv_handle_t *)&supervisor->wake);
+}
+
 bool supervisor_is_stopping(const struct supervisor *supervisor)
 {
     return supervisor->was_asked_to_stop;

@@ -59,6 +59,9 @@ void supervisor_wake(struct supervisor *supervisor);
 /* First call: graceful (grace_ms). Second call: at once. When all are stopped the supervisor closes its own handles, so
  * that uv_run returns. */
 void supervisor_stop(struct supervisor *supervisor);
+/* All tunnels have ended for good, and its own handles with them. What may still run are requests that nobody waits
+ * for, such as the lookup of a name: those cannot be called back. */
+bool supervisor_is_over(const struct supervisor *supervisor);
 /* It has been asked to stop. */
 bool supervisor_is_stopping(const struct supervisor *supervisor);
 /* Who wants to hear of changes; embedded in whatever that is. */

@@ -5,6 +5,7 @@ import time
 import pytest
 from conftest import INTERVAL, LIMIT, LOCAL
 from harness import clients
+from harness.holdfast import definition, host_entry
 
 
 @pytest.mark.parametrize("direction", ["both", "to_far", "to_near"])
@@ -67,3 +68,27 @@ def test_cut_before_the_first_attempt(new_world, link):
     world.holdfast.wait_log(r"\bwaiting \(was connecting\)", 10)
     link.heal()
     world.ready()
+
+
+@pytest.fixture
+def names_from_far(hosts, link, tmp_path):
+    """A prefix for a program on `near` whose name server is on `far`, where nothing answers."""
+    near, far = hosts
+    conf = tmp_path / "resolv.conf"
+    conf.write_text(f"nameserver {link.FAR}\noptions timeout:30 attempts:2\n")
+    link.cut()
+    mount = f'mount --bind {conf} /etc/resolv.conf && exec "$@"'
+    return [*near.prefix, "unshare", "--mount", "sh", "-c", mount, "sh"]
+
+
+def test_a_stop_does_not_wait_for_a_name_server(names_from_far, new_holdfast, start_sshd):
+    """The system's lookup of a name cannot be called back, and takes a minute here."""
+    holdfast = new_holdfast(names_from_far)
+    peer = host_entry(start_sshd()) | {"hostname": "peer.example.net"}
+    tunnel = {"host": "peer", "forwards": [{"local": f"127.0.0.1:{LOCAL}", "to": "127.0.0.1:9"}]}
+    holdfast.run(definition({"peer": peer}, {"t": tunnel}))
+    holdfast.wait_log("t: resolving")
+    begun = time.monotonic()
+    assert holdfast.stop() == 0
+    assert time.monotonic() - begun < 10
+    holdfast.wait_log("t: stopped")
