@@ -184,7 +184,7 @@ static int prepare_for_service(struct trust *trust)
     if (code < 0 && (trust->definitions != NULL || has_definitions(folder)))
         code = cli_load(&place, 1, &config) == CLI_OK ? take_definition(trust, &config) : CLI_USAGE;
     const char *named = host->known_hosts_files.count > 0 ? host->known_hosts_files.items[0] : "";
-    if (code < 0 && (named[0] == '\0' || (home != NULL && strncmp(named, home, strlen(home)) == 0))) {
+    if (code < 0 && (named[0] == '\0' || (home != NULL && platform_path_is_below(home, named)))) {
         (void)fprintf(stderr, "holdfast: no known_hosts_file in a definition of this host; let it have: %s\n", usual);
         pin_in(trust, usual);
     }

@@ -30,7 +30,7 @@ static void problem(struct check *check, int code, const char *tunnel, const cha
 static bool is_at_home(const char *path)
 {
     char *home = platform_ssh_dir();
-    bool inside = home != NULL && strncmp(path, home, strlen(home)) == 0;
+    bool inside = home != NULL && platform_path_is_below(home, path);
     free(home);
     return inside;
 }

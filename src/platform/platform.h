@@ -34,6 +34,9 @@ char *platform_default_definitions(void);
 char *platform_state_dir(struct err_info *info);
 /* True for an absolute path of this system; nothing is expanded. */
 bool platform_path_is_absolute(const char *path);
+/* True for a path below `folder`, as both are written: links and `..` are not followed. On Windows capitals and both
+ * separators are alike. */
+bool platform_path_is_below(const char *folder, const char *path);
 /* `path` as seen from directory `dir` (returned as is when absolute; a leading ~/ is the home directory). On Windows
  * \a is a path on `dir`'s drive, and /dev/null is NUL. */
 char *platform_path_resolve(const char *dir, const char *path);

@@ -84,6 +84,17 @@ static void paths_resolve(void **state)
     expect_path(platform_ssh_dir(), "/home/me/.ssh");
 }
 
+static void a_folder_is_no_prefix(void **state)
+{
+    (void)state;
+    assert_true(platform_path_is_below("/home/me/.ssh", "/home/me/.ssh/known_hosts"));
+    assert_true(platform_path_is_below("/home/me/.ssh/", "/home/me/.ssh/a/b"));
+    assert_true(platform_path_is_below("/", "/a"));
+    assert_false(platform_path_is_below("/home/me/.ssh", "/home/me/.ssh-other/known_hosts"));
+    assert_false(platform_path_is_below("/home/me/.ssh", "/home/me/.ssh"));
+    assert_false(platform_path_is_below("/home/me/.ssh", "/home"));
+}
+
 static void places_are_those_of_xdg(void **state)
 {
     char expected[300];
@@ -122,6 +133,9 @@ static void paths_resolve_on_windows(void **state)
     expect_path(platform_path_resolve("\\\\server\\share", "\\a.key"), "\\a.key");
     expect_path(platform_path_resolve("C:\\d", "/dev/null"), "NUL");
     expect_path(platform_path_resolve("C:\\d", "nul"), "NUL");
+    assert_true(platform_path_is_below("C:\\Users\\me\\.ssh", "c:/users/ME/.ssh\\known_hosts"));
+    assert_false(platform_path_is_below("C:\\Users\\me\\.ssh", "C:\\Users\\me\\.ssh-other\\known_hosts"));
+    assert_false(platform_path_is_below("C:\\Users\\me\\.ssh", "C:\\Users"));
 }
 
 static void the_user_has_a_name_and_places(void **state)
@@ -358,6 +372,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_user_has_a_name_and_places),
         cmocka_unit_test(paths_resolve),
+        cmocka_unit_test(a_folder_is_no_prefix),
         cmocka_unit_test(places_are_those_of_xdg),
         cmocka_unit_test(paths_resolve_on_windows),
         cmocka_unit_test(descriptors_are_raised),

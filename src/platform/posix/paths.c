@@ -96,6 +96,14 @@ bool platform_path_is_absolute(const char *path)
     return path[0] == '/';
 }
 
+bool platform_path_is_below(const char *folder, const char *path)
+{
+    size_t len = strlen(folder);
+    while (len > 0 && folder[len - 1] == '/')
+        len--;
+    return strncmp(path, folder, len) == 0 && path[len] == '/';
+}
+
 char *platform_path_resolve(const char *dir, const char *path)
 {
     if (path[0] == '~' && (path[1] == '/' || path[1] == 0))

@@ -101,6 +101,19 @@ bool platform_path_is_absolute(const char *path)
     return (is_letter && path[1] == ':' && is_separator(path[2])) || (is_separator(path[0]) && is_separator(path[1]));
 }
 
+bool platform_path_is_below(const char *folder, const char *path)
+{
+    size_t len = strlen(folder);
+    while (len > 0 && is_separator(folder[len - 1]))
+        len--;
+    for (size_t i = 0; i < len; i++) {
+        bool are_alike = is_separator(folder[i]) ? is_separator(path[i]) : _strnicmp(folder + i, path + i, 1) == 0;
+        if (!are_alike)
+            return false;
+    }
+    return is_separator(path[len]);
+}
+
 /* "C:" + "\a" for a path from the root of the drive that `dir` is on. */
 static char *on_drive_of(const char *dir, const char *path)
 {
