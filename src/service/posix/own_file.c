@@ -50,6 +50,22 @@ static void make_folders(char *path)
     }
 }
 
+/* 0 or an errno. A full disk takes a part first, and says why when asked to take the rest. */
+static int write_all(int fd, const char *text)
+{
+    size_t left = strlen(text);
+    while (left > 0) {
+        ssize_t written = write(fd, text, left);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return written < 0 ? errno : ENOSPC;
+        text += written;
+        left -= (size_t)written;
+    }
+    return fchmod(fd, 0644) == 0 && fsync(fd) == 0 ? 0 : errno;
+}
+
 enum err own_file_write(const char *path, const char *text, struct err_info *info)
 {
     char new_path[PATH_MAX];
@@ -61,12 +77,13 @@ enum err own_file_write(const char *path, const char *text, struct err_info *inf
     int fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return err_set(info, ERR_IO, "%s cannot be written: %s", new_path, strerror(errno));
-    size_t text_len = strlen(text);
-    bool is_written = write(fd, text, text_len) == (ssize_t)text_len && fchmod(fd, 0644) == 0 && fsync(fd) == 0;
-    is_written = close(fd) == 0 && is_written && rename(new_path, path) == 0;
-    if (is_written)
+    int failed = write_all(fd, text);
+    if (close(fd) != 0 && failed == 0)
+        failed = errno;
+    if (failed == 0 && rename(new_path, path) != 0)
+        failed = errno;
+    if (failed == 0)
         return OK;
-    int failed = errno;
     (void)unlink(new_path);
     return err_set(info, ERR_IO, "%s cannot be written: %s", path, strerror(failed));
 }
