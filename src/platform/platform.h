@@ -129,8 +129,8 @@ char *platform_credential(const char *path);
 enum err platform_private_file_new(const char *path, const void *data, size_t len, struct err_info *info);
 
 /* An exclusive lock file holding our pid. ERR_BUSY when somebody has it, with the message "already kept by process
- * 1234" to be put after a subject. The lock ends with the process; releasing it removes the file. `lock` may be NULL.
- */
+ * 1234" to be put after a subject. A file that holdfast did not make, or a link, is left as it is: ERR_IO, with its
+ * name and what to do. The lock ends with the process; releasing it removes the file. `lock` may be NULL. */
 struct platform_lock;
 enum err platform_lock_take(const char *path, struct platform_lock **out, struct err_info *info);
 void platform_lock_release(struct platform_lock *lock);

@@ -246,6 +246,95 @@ static void a_lock_needs_its_folder(void **state)
     assert_non_null(strstr(why.message, path));
 }
 
+static void put_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    (void)fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void expect_file(const char *path, const char *text)
+{
+    char found[200];
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t len = fread(found, 1, sizeof found - 1, file);
+    (void)fclose(file);
+    found[len] = 0;
+    assert_string_equal(found, text);
+}
+
+static void a_file_of_others_is_no_lock(void **state)
+{
+    static const char *const rows[] = {"notes of somebody\n", "12 holdfasts\n", " holdfast\n", "12 holdfast\nand more",
+                                       "a text that is longer than any lock file of ours would ever be\n"};
+    char path[300];
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/others.lock", folder);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct platform_lock *lock = NULL;
+        struct err_info why = {.code = OK};
+        put_file(path, rows[i]);
+        chmod_file(path, 0600);
+        assert_int_equal(platform_lock_take(path, &lock, &why), ERR_IO);
+        assert_null(lock);
+        assert_non_null(strstr(why.message, path));
+        assert_non_null(strstr(why.message, "remove it"));
+        expect_file(path, rows[i]);
+        assert_int_equal(remove(path), 0);
+    }
+}
+
+static void a_lock_that_was_left_is_taken(void **state)
+{
+    static const char *const rows[] = {"12 holdfast\n", "12\n", ""};
+    char path[300];
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/left.lock", folder);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct platform_lock *lock = NULL;
+        put_file(path, rows[i]);
+        chmod_file(path, 0600);
+        assert_int_equal(platform_lock_take(path, &lock, NULL), OK);
+        platform_lock_release(lock);
+        assert_null(fopen(path, "r"));
+    }
+}
+
+static void locks_of_others_by_mode_and_link(void **state)
+{
+    char path[300];
+    char other[300];
+    uv_fs_t request;
+    struct platform_lock *lock = NULL;
+    struct err_info why = {.code = OK};
+    (void)state;
+    if (is_windows())
+        skip_because("Windows has no modes");
+    (void)snprintf(path, sizeof path, "%s/others.lock", folder);
+    (void)snprintf(other, sizeof other, "%s/other", folder);
+    put_file(path, "12\n"); /* as many programs write one */
+    chmod_file(path, 0644);
+    assert_int_equal(platform_lock_take(path, &lock, &why), ERR_IO);
+    expect_file(path, "12\n");
+    assert_int_equal(remove(path), 0);
+    put_file(other, "12 holdfast\n");
+    assert_int_equal(uv_fs_symlink(NULL, &request, other, path, 0, NULL), 0);
+    uv_fs_req_cleanup(&request);
+    assert_int_equal(platform_lock_take(path, &lock, &why), ERR_IO);
+    assert_non_null(strstr(why.message, path));
+    assert_non_null(strstr(why.message, "link"));
+    expect_file(other, "12 holdfast\n");
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(platform_lock_take(path, &lock, &why), OK);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(rename(other, path), 0); /* what stands in the place of ours is not ours to remove */
+    platform_lock_release(lock);
+    expect_file(path, "12 holdfast\n");
+    assert_int_equal(remove(path), 0);
+}
+
 struct child {
     uv_process_t process;
     uv_pipe_t in;
@@ -381,6 +470,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(key_files_that_others_read_are_refused),
         cmocka_unit_test(a_lock_is_taken_once),
         cmocka_unit_test(a_lock_needs_its_folder),
+        cmocka_unit_test(a_file_of_others_is_no_lock),
+        cmocka_unit_test(a_lock_that_was_left_is_taken),
+        cmocka_unit_test(locks_of_others_by_mode_and_link),
         cmocka_unit_test(a_lock_holds_against_another_process_and_dies_with_it),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

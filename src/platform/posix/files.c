@@ -10,6 +10,9 @@
 
 #include "platform/platform.h"
 
+#define LOCK_MARK " holdfast\n" /* after the number of the process */
+#define LOCK_CAP_BYTES 48
+
 struct platform_lock {
     char *path;
     int fd;
@@ -83,7 +86,7 @@ enum err platform_private_file_new(const char *path, const void *data, size_t le
 /* The process that wrote the lock file, 0 when that cannot be read. */
 static long lock_holder(int fd)
 {
-    char text[32];
+    char text[LOCK_CAP_BYTES];
     ssize_t len = pread(fd, text, sizeof text - 1, 0);
     if (len <= 0)
         return 0;
@@ -91,12 +94,34 @@ static long lock_holder(int fd)
     return strtol(text, NULL, 10);
 }
 
+/* Whether holdfast made the file: it says so, or it is one that was left without its words, by an end of the power or
+ * by a version that wrote the number alone. */
+static bool is_lock_of_ours(int fd)
+{
+    char text[LOCK_CAP_BYTES];
+    struct stat status;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size >= LOCK_CAP_BYTES)
+        return false;
+    ssize_t len = pread(fd, text, sizeof text - 1, 0);
+    if (len < 0)
+        return false;
+    text[len] = 0;
+    char *word = text + strspn(text, "0123456789");
+    if (word != text && strcmp(word, LOCK_MARK) == 0)
+        return true;
+    for (ssize_t i = 0; i < len; i++) {
+        if (text[i] != 0 && strchr("0123456789\n", text[i]) == NULL)
+            return false;
+    }
+    return status.st_uid == geteuid() && (status.st_mode & 07777U) == 0600;
+}
+
 /* True when `path` is still the file that `fd` has open: its last holder may have removed it while we waited. */
 static bool is_same_file(const char *path, int fd)
 {
     struct stat by_path;
     struct stat by_fd;
-    return stat(path, &by_path) == 0 && fstat(fd, &by_fd) == 0 && by_path.st_dev == by_fd.st_dev &&
+    return lstat(path, &by_path) == 0 && fstat(fd, &by_fd) == 0 && by_path.st_dev == by_fd.st_dev &&
            by_path.st_ino == by_fd.st_ino;
 }
 
@@ -104,7 +129,9 @@ static bool is_same_file(const char *path, int fd)
 static enum err open_locked(const char *path, int *out_fd, struct err_info *info)
 {
     for (;;) {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+        if (fd < 0 && errno == ELOOP)
+            return err_set(info, ERR_IO, "the lock file %s is a link, which is not followed; remove it", path);
         if (fd < 0)
             return err_set(info, ERR_IO, "cannot open the lock file %s: %s", path, strerror(errno));
         if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
@@ -131,7 +158,7 @@ static enum err open_locked(const char *path, int *out_fd, struct err_info *info
 enum err platform_lock_take(const char *path, struct platform_lock **out, struct err_info *info)
 {
     int fd = -1;
-    char text[32];
+    char text[LOCK_CAP_BYTES];
     *out = NULL;
     struct platform_lock *lock = malloc(sizeof *lock);
     char *copy = strdup(path);
@@ -143,9 +170,15 @@ enum err platform_lock_take(const char *path, struct platform_lock **out, struct
     result = open_locked(path, &fd, info);
     if (result != OK)
         goto out;
-    int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (!is_lock_of_ours(fd)) {
+        result = err_set(info, ERR_IO, "%s is there and is no lock of holdfast's; move it away, or remove it", path);
+        goto out;
+    }
+    int len = snprintf(text, sizeof text, "%ld" LOCK_MARK, (long)getpid());
+    errno = ENOSPC; /* of a write that is cut short */
     if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len) {
         result = err_set(info, ERR_IO, "cannot write the lock file %s: %s", path, strerror(errno));
+        (void)unlink(path);
         goto out;
     }
     lock->path = copy;
@@ -164,7 +197,8 @@ void platform_lock_release(struct platform_lock *lock)
 {
     if (lock == NULL)
         return;
-    (void)unlink(lock->path); /* before the lock goes, so that it is ours that is removed */
+    if (is_same_file(lock->path, lock->fd))
+        (void)unlink(lock->path); /* before the lock goes, so that it is ours that is removed */
     (void)close(lock->fd);
     free(lock->path);
     free(lock);

@@ -196,7 +196,9 @@ static enum err lock_beside(const char *path, struct platform_lock **out, struct
     (void)snprintf(file, cap_bytes, "%s.lock", path);
     enum err result = platform_lock_take(file, out, &why);
     free(file);
-    return result == OK ? OK : err_set(info, result, "%.300s is %s", path, why.message);
+    if (result == ERR_BUSY)
+        return err_set(info, result, "%.300s is %s", path, why.message);
+    return result == OK ? OK : err_set(info, result, "%s", why.message);
 }
 
 /* Asks the socket at `path` whether anybody listens there. OK: nobody does. */

@@ -8,24 +8,60 @@
 #define TRIES 10
 #define TRY_AGAIN_MS 20
 
+#define LOCK_MARK " holdfast\n" /* after the number of the process */
+#define LOCK_CAP_BYTES 48
+
 struct platform_lock {
     HANDLE file;
 };
 
+/* What the file at `path` says, as a string; its length, or -1: it cannot be read. A link is not followed. */
+static int read_lock(const wchar_t *path, char text[LOCK_CAP_BYTES], BY_HANDLE_FILE_INFORMATION *about)
+{
+    DWORD len = 0;
+    text[0] = 0;
+    HANDLE file = CreateFileW(path, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
+                              OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    if (file == INVALID_HANDLE_VALUE)
+        return -1;
+    BOOL is_read = GetFileInformationByHandle(file, about) && ReadFile(file, text, LOCK_CAP_BYTES - 1, &len, NULL);
+    (void)CloseHandle(file);
+    text[is_read ? len : 0] = 0;
+    return is_read ? (int)len : -1;
+}
+
 /* The process that wrote the lock file, 0 when that cannot be read. */
 static unsigned long lock_holder(const wchar_t *path)
 {
-    char text[32];
-    DWORD len = 0;
-    HANDLE file = CreateFileW(path, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
-                              OPEN_EXISTING, 0, NULL);
-    if (file == INVALID_HANDLE_VALUE)
-        return 0;
-    if (!ReadFile(file, text, sizeof text - 1, &len, NULL))
-        len = 0;
-    (void)CloseHandle(file);
-    text[len] = 0;
-    return strtoul(text, NULL, 10);
+    char text[LOCK_CAP_BYTES];
+    BY_HANDLE_FILE_INFORMATION about;
+    return read_lock(path, text, &about) > 0 ? strtoul(text, NULL, 10) : 0;
+}
+
+/* True for a file that holdfast did not make. One of ours says so; it has no words, or only NULs, after an end of the
+ * power, and a version wrote the number alone. What cannot be read is for open_alone. */
+static bool is_of_others(const wchar_t *path)
+{
+    char text[LOCK_CAP_BYTES];
+    BY_HANDLE_FILE_INFORMATION about;
+    DWORD attributes = GetFileAttributesW(path);
+    if (attributes == INVALID_FILE_ATTRIBUTES)
+        return false;
+    if ((attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_REPARSE_POINT)) != 0)
+        return true;
+    int len = read_lock(path, text, &about);
+    if (len < 0)
+        return false;
+    if (about.nFileSizeHigh != 0 || about.nFileSizeLow >= LOCK_CAP_BYTES)
+        return true;
+    const char *word = text + strspn(text, "0123456789");
+    if (word != text && strcmp(word, LOCK_MARK) == 0)
+        return false;
+    for (int i = 0; i < len; i++) {
+        if (text[i] != 0 && strchr("0123456789\n", text[i]) == NULL)
+            return true;
+    }
+    return false;
 }
 
 /* Opens the lock file for us alone. A file on its way out denies access for a moment. */
@@ -34,7 +70,7 @@ static DWORD open_alone(const wchar_t *path, HANDLE *out)
     DWORD failed = ERROR_SUCCESS;
     for (int i = 0; i < TRIES; i++) {
         *out = CreateFileW(path, GENERIC_READ | GENERIC_WRITE | DELETE, FILE_SHARE_READ, NULL, OPEN_ALWAYS,
-                           FILE_ATTRIBUTE_NORMAL | FILE_FLAG_DELETE_ON_CLOSE, NULL);
+                           FILE_ATTRIBUTE_NORMAL | FILE_FLAG_DELETE_ON_CLOSE | FILE_FLAG_OPEN_REPARSE_POINT, NULL);
         if (*out != INVALID_HANDLE_VALUE)
             return ERROR_SUCCESS;
         failed = GetLastError();
@@ -47,7 +83,7 @@ static DWORD open_alone(const wchar_t *path, HANDLE *out)
 
 enum err platform_lock_take(const char *path, struct platform_lock **out, struct err_info *info)
 {
-    char text[32];
+    char text[LOCK_CAP_BYTES];
     DWORD written = 0;
     HANDLE file = INVALID_HANDLE_VALUE;
     enum err result = OK;
@@ -56,6 +92,10 @@ enum err platform_lock_take(const char *path, struct platform_lock **out, struct
     wchar_t *wide = win_wide(path);
     if (lock == NULL || wide == NULL) {
         result = err_set(info, ERR_MEMORY, "out of memory");
+        goto out;
+    }
+    if (is_of_others(wide)) {
+        result = err_set(info, ERR_IO, "%s is there and is no lock of holdfast's; move it away, or remove it", path);
         goto out;
     }
     DWORD failed = open_alone(wide, &file);
@@ -69,7 +109,7 @@ enum err platform_lock_take(const char *path, struct platform_lock **out, struct
         result = err_set(info, ERR_IO, "cannot open the lock file %s: %s", path, win_err_text(failed));
         goto out;
     }
-    int len = snprintf(text, sizeof text, "%lu\n", GetCurrentProcessId());
+    int len = snprintf(text, sizeof text, "%lu" LOCK_MARK, GetCurrentProcessId());
     if (!SetEndOfFile(file) || !WriteFile(file, text, (DWORD)len, &written, NULL)) {
         result = err_set(info, ERR_IO, "cannot write the lock file %s: %s", path, win_err_text(GetLastError()));
         (void)CloseHandle(file);
