@@ -29,10 +29,29 @@ static void question_free(struct question *question)
     free(question);
 }
 
+static void explain_refusal(const struct forward *forward, struct err_info *why)
+{
+    char where[256];
+    (void)endpoint_text(&forward->spec->listen, where, sizeof where);
+    if (forward->spec->listen.kind == ENDPOINT_UNIX) {
+        (void)err_set(why, ERR_BIND,
+                      "the peer refused to listen on %s: a file of that name is there (perhaps the socket of a dead "
+                      "session: remove it, or set 'StreamLocalBindUnlink yes' in its sshd_config), its folder is "
+                      "missing or not writable there, or its sshd_config does not permit it "
+                      "(AllowStreamLocalForwarding)",
+                      where);
+        return;
+    }
+    (void)err_set(
+        why, ERR_BIND,
+        "the peer refused to listen on %s: the port is taken there (perhaps by a dead session of ours), or its "
+        "sshd_config does not permit it (AllowTcpForwarding, PermitListen, GatewayPorts)",
+        where);
+}
+
 static void answered(struct forward *forward, uint16_t asked, enum err result, uint16_t port)
 {
     struct err_info why;
-    char where[256];
     bool is_tcp = forward->spec->listen.kind == ENDPOINT_TCP;
     if (result == OK && is_tcp && asked == 0 && port == 0) {
         (void)err_set(&why, ERR_BIND, "the peer did not say which port it listens on");
@@ -52,11 +71,7 @@ static void answered(struct forward *forward, uint16_t asked, enum err result, u
         return;
     }
     forward->refused_port = is_tcp ? asked : 0;
-    (void)err_set(
-        &why, ERR_BIND,
-        "the peer refused to listen on %s: the port is taken there (perhaps by a dead session of ours), or its "
-        "sshd_config does not permit it (AllowTcpForwarding, PermitListen, GatewayPorts)",
-        endpoint_text(&forward->spec->listen, where, sizeof where));
+    explain_refusal(forward, &why);
     forward_set_state(forward, FORWARD_FAILED, &why);
 }
 

@@ -234,6 +234,18 @@ class TestPortInUse:
         assert str(port) in holdfast.err.text(), "the message names the port"
 
 
+def test_a_remote_socket_that_is_there(sshd, holdfast, serve, tmp_path):
+    """The peer refuses to listen on a path: that is no port, and what mends it is another thing."""
+    path = tmp_path / "left.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    tunnel = {"host": "peer", "forwards": [{"remote": str(path), "to": serve(servers.echo).address}]}
+    holdfast.run(definition({"peer": sshd}, {"t": tunnel}))
+    said = holdfast.wait_log(r"the peer refused to listen on (.*)", 15).group(1)
+    assert said.startswith(f"{path}: a file of that name is there") and "port" not in said.replace(str(path), ""), said
+    assert "remove it" in said and "StreamLocalBindUnlink yes" in said
+
+
 def test_remote_listener_ends_with_the_session(sshd, holdfast, serve):
     port = free_port()
     holdfast.start(*flags(sshd, "-R", f"127.0.0.1:{port}:{serve(servers.echo).address}"))
