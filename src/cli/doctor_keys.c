@@ -145,8 +145,9 @@ static void judge_agent(struct doctor *doctor, const struct keys *keys)
         doctor_report_add(doctor->report, DOCTOR_OK, "agent", NULL, "%s holds %zu key%s", keys->agent_path,
                           keys->agent.count, keys->agent.count == 1 ? "" : "s");
     } else {
-        doctor_report_add(doctor->report, is_named ? DOCTOR_WARNING : DOCTOR_OK, "agent",
-                          is_named ? "start the agent, or set identity_agent: none" : NULL, "%s",
+        bool is_missed = is_named || keys->agent_result == ERR_TIMEOUT; /* it is there, and has no time */
+        doctor_report_add(doctor->report, is_missed ? DOCTOR_WARNING : DOCTOR_OK, "agent",
+                          is_missed ? "start the agent, or set identity_agent: none" : NULL, "%s",
                           keys->agent_why.message);
     }
 }

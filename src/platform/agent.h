@@ -17,8 +17,8 @@ char *platform_agent_default(void);
 /* True for what names an agent and is no path of a file: a pipe's name, or Pageant's word, on Windows. */
 bool platform_agent_is_address(const char *text);
 /* Connects to the agent at `path`. Blocking, for at most `timeout_ms`: from a worker thread only. ERR_CONNECT when
- * nobody listens there, ERR_REFUSED when it belongs to another user, ERR_UNSUPPORTED for a path that this system has no
- * agents at. */
+ * nobody listens there, ERR_TIMEOUT when it takes no more connections, ERR_REFUSED when it belongs to another user,
+ * ERR_UNSUPPORTED for a path that this system has no agents at. */
 enum err platform_agent_connect(const char *path, uint64_t timeout_ms, struct platform_agent **out,
                                 struct err_info *info);
 /* Sends `request` and reads one answer, both without the four length bytes in front, which are added and taken away

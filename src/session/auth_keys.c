@@ -34,9 +34,10 @@ static void load_agent(struct auth *auth)
     auth->agent_path = auth_agent_path(auth->spec);
     if (auth->agent_path == NULL)
         return;
-    if (auth_agent_list(auth->agent_path, &auth->agent_keys, &info) == OK)
+    enum err result = auth_agent_list(auth->agent_path, &auth->agent_keys, &info);
+    if (result == OK)
         return;
-    if (auth->spec->identity_agent != NULL)
+    if (auth->spec->identity_agent != NULL || result == ERR_TIMEOUT)
         log_warning(auth->log_name, "no agent keys: %s", info.message);
     else
         log_debug(auth->log_name, "no agent keys: %s", info.message);

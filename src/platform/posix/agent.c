@@ -11,6 +11,8 @@
 #include <unistd.h>
 #include <uv.h>
 
+#define TRY_AGAIN_MS 50
+
 struct platform_agent {
     int fd;
 };
@@ -61,10 +63,25 @@ static int open_socket(void)
     return fd;
 }
 
-/* True for a connect that goes on in the background. */
-static bool in_progress(int error)
+/* Connects until the deadline. 0 or an errno: EAGAIN where the agent's queue is full, since a connect to a local socket
+ * is not waited for by the system when it may not block; it is tried again. */
+static int connect_until(int fd, const struct sockaddr_un *address, uint64_t deadline_ns)
 {
-    return error == EINPROGRESS || error == EAGAIN || error == EINTR;
+    for (;;) {
+        if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 || errno == EISCONN)
+            return 0;
+        int failed = errno;
+        if (failed == EINPROGRESS || failed == EINTR || failed == EALREADY) {
+            socklen_t size = sizeof failed;
+            if (wait_for(fd, POLLOUT, deadline_ns, NULL) != OK)
+                return ETIMEDOUT;
+            return getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) == 0 ? failed : errno;
+        }
+        int wait_ms = left_ms(deadline_ns);
+        if (failed != EAGAIN || wait_ms == 0)
+            return failed;
+        (void)poll(NULL, 0, wait_ms < TRY_AGAIN_MS ? wait_ms : TRY_AGAIN_MS);
+    }
 }
 
 enum err platform_agent_connect(const char *path, uint64_t timeout_ms, struct platform_agent **out,
@@ -81,15 +98,15 @@ enum err platform_agent_connect(const char *path, uint64_t timeout_ms, struct pl
         return err_set(info, ERR_MEMORY, "out of memory");
     agent->fd = open_socket();
     int failed = agent->fd < 0 ? errno : 0;
-    if (failed == 0 && connect(agent->fd, (const struct sockaddr *)&address, sizeof address) != 0) {
-        failed = errno;
-        if (in_progress(failed) && wait_for(agent->fd, POLLOUT, deadline_ns, info) == OK) {
-            socklen_t size = sizeof failed;
-            failed = getsockopt(agent->fd, SOL_SOCKET, SO_ERROR, &failed, &size) == 0 ? failed : errno;
-        }
-    }
+    if (failed == 0)
+        failed = connect_until(agent->fd, &address, deadline_ns);
     if (failed != 0) {
         platform_agent_close(agent);
+        if (failed == EAGAIN)
+            return err_set(info, ERR_TIMEOUT,
+                           "the agent at %.200s is busy: it takes no more connections; see what it waits for, perhaps "
+                           "a confirmation or a token's touch, or start it anew",
+                           path);
         return err_set(info, ERR_CONNECT, "no agent at %.200s: %s", path, err_uv_text(uv_translate_sys_error(failed)));
     }
     *out = agent;
