@@ -46,11 +46,12 @@ check() {
     return 1
 }
 
-# tests PRESET [CTEST WORDS]...: run ctest and count its tests instead of the run.
+# tests PRESET [CTEST WORDS]...: run ctest and count its tests instead of the run. Most tests wait more than they work, so one
+# more runs at a time than there are processors.
 tests() {
     local preset=$1 log=$logs/$1-tests.log ok bad name
     shift
-    ctest --preset "$preset" -j "$jobs" "$@" 2>&1 </dev/null | tee "$log" | grep -E '^ *[0-9]+/[0-9]+ Test' || true
+    ctest --preset "$preset" -j $((jobs + 1)) "$@" 2>&1 </dev/null | tee "$log" | grep -E '^ *[0-9]+/[0-9]+ Test' || true
     ok=$(grep -cE '^ *[0-9]+/[0-9]+ Test .* Passed ' "$log")
     bad=$(grep -E '^ *[0-9]+/[0-9]+ Test ' "$log" | grep -cvE ' Passed ')
     if [ $((ok + bad)) -eq 0 ]; then

@@ -155,9 +155,11 @@ static void drop_instance(struct instance *instance)
     DWORD count = 0;
     if (instance->pipe == INVALID_HANDLE_VALUE)
         return;
+    /* In this order: cancelling sets the event, and Wine 8 may run the callback of a wait that is being ended when its
+     * event is set, after it has ended. */
+    stop_waiting(instance);
     if (CancelIoEx(instance->pipe, &instance->connecting))
         (void)GetOverlappedResult(instance->pipe, &instance->connecting, &count, TRUE);
-    stop_waiting(instance);
     (void)CloseHandle(instance->pipe);
     instance->pipe = INVALID_HANDLE_VALUE;
 }
