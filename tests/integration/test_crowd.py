@@ -17,9 +17,9 @@ SANITIZED = bool(os.environ.get("HOLDFAST_SANITIZED"))
 
 
 def one_transfer(tool, holdfast, port):
-    """(seconds, CPU seconds of holdfast) of one channel that carries 16 MiB each way."""
+    """(seconds, CPU seconds of holdfast) of one channel that carries 64 MiB each way. Those of the CPU come in ticks."""
     cpu = cpu_seconds_of(holdfast.pid)
-    reports, total = blast(tool, f"127.0.0.1:{port}", "--mode", "both", "--bytes", "16M", "--check", "count")
+    reports, total = blast(tool, f"127.0.0.1:{port}", "--mode", "both", "--bytes", "64M", "--check", "count")
     assert_all_right(reports, total)
     return total["seconds"], cpu_seconds_of(holdfast.pid) - cpu
 
@@ -50,7 +50,8 @@ def test_idle_channels_are_in_nobodys_way(tool, many_descriptors, sshd, holdfast
         f"{direction}: alone {free_s:.3f} s, {free_cpu:.3f} s of CPU; beside {IDLE} idle channels {beside_s:.3f} s, "
         f"{beside_cpu:.3f} s of CPU"
     )
-    assert beside_cpu - free_cpu <= max(beside_s - free_s, 0.25 * free_s) / 3, f"{free} {beside}"
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    assert beside_cpu - free_cpu <= max(beside_s - free_s, 0.25 * free_s) / 3 + tick, f"{free} {beside}"
     assert holdfast.stop() == 0
 
 
