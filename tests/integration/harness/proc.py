@@ -25,13 +25,15 @@ def wait_until(predicate, timeout, what):
 def children_of(pid):
     """The direct children of a process, zombies included."""
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
         try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
+            fields = Path(f"/proc/{name}/stat").read_text().rsplit(")", 1)[1].split()
         except (OSError, IndexError):
             continue  # it ended while we looked
         if int(fields[1]) == pid:
-            found.append(int(stat.parent.name))
+            found.append(int(name))
     return found
 
 
