@@ -23,7 +23,7 @@ struct watch {
     char trouble[sizeof((struct err_info *)0)->message + 32];
     bool is_in_trouble;
     bool has_colours;
-    size_t scroll, lines;
+    size_t scroll, lines, room; /* the last two as last drawn */
 };
 
 /* --- the picture --- */
@@ -42,9 +42,9 @@ static void draw(struct watch *watch)
                               .before = {watch->before, watch->before_at_unix_ms},
                               .trouble = watch->is_in_trouble ? watch->trouble : NULL,
                               .now_unix_ms = time_unix_ms()};
-    size_t room = watch_view_room(height);
+    watch->room = watch_view_room(&view, width, height);
     watch->lines = watch_view_lines(&view, width);
-    size_t last = watch->lines > room ? watch->lines - room : 0;
+    size_t last = watch->lines > watch->room ? watch->lines - watch->room : 0;
     watch->scroll = watch->scroll < last ? watch->scroll : last;
     view.scroll = watch->scroll;
     watch_view_draw(&view, &frame);
@@ -98,13 +98,9 @@ static void leave(struct watch *watch)
 static void on_key(void *arg, enum screen_key key)
 {
     struct watch *watch = arg;
-    unsigned width = 0;
-    unsigned height = 0;
     if (watch->screen == NULL)
         return;
-    screen_size(watch->screen, &width, &height);
-    size_t room = watch_view_room(height);
-    size_t page = room > 1 ? room - 1 : 1;
+    size_t page = watch->room > 1 ? watch->room - 1 : 1;
     switch (key) {
     case SCREEN_KEY_QUIT: leave(watch); return;
     case SCREEN_KEY_UP: watch->scroll -= watch->scroll > 0; break;

@@ -8,7 +8,7 @@
 #include "control/status_read.h"
 
 enum {
-    HEAD_ROWS = 2,
+    ROWS_BELOW_TITLE = 3, /* the head of the table, a line of it, the foot */
     WIDE = 120,
     NARROW = 60,
     STATE_COLUMNS = 14,
@@ -16,8 +16,7 @@ enum {
     RTT_COLUMNS = 8,
     WHEN_COLUMNS = 12,
     COUNT_COLUMNS = 6,
-    NAME_MIN_COLUMNS = 8,
-    ERROR_LINES_MAX = 8 /* the longest message at 80 columns */
+    NAME_MIN_COLUMNS = 8
 };
 
 static const struct screen_style plain = {.colour = SCREEN_PLAIN};
@@ -30,23 +29,24 @@ static const struct screen_style bar = {.reverse = true};
 struct list {
     const struct watch_view *view;
     struct screen_frame *frame;
+    unsigned head; /* rows above the list */
     size_t line;   /* of the list, from 0 */
     unsigned name; /* columns of the name, and of the host behind it (0: not shown) */
     unsigned host;
 };
 
-size_t watch_view_room(unsigned height)
+static size_t room_below(unsigned head, unsigned height)
 {
-    return height > HEAD_ROWS + 1 ? height - HEAD_ROWS - 1 : 0;
+    return height > head + 1 ? height - head - 1 : 0;
 }
 
 /* The row of the list's line that is to be drawn; outside the picture for one that is not seen. */
 static unsigned row_of(const struct list *list)
 {
     size_t scroll = list->view->scroll;
-    if (list->line < scroll || list->line - scroll >= watch_view_room(list->frame->height))
+    if (list->line < scroll || list->line - scroll >= room_below(list->head, list->frame->height))
         return list->frame->height;
-    return HEAD_ROWS + (unsigned)(list->line - scroll);
+    return list->head + (unsigned)(list->line - scroll);
 }
 
 /* A text that ends at the column before `end`. */
@@ -213,13 +213,11 @@ static void list_error(struct list *list, unsigned indent, const char *text)
     unsigned columns = list->frame->width > indent ? list->frame->width - indent : 0;
     if (columns == 0)
         return;
-    for (int i = 0; i < ERROR_LINES_MAX && *text != '\0'; i++) {
+    while (*text != '\0') {
         char line[WATCH_TEXT_LINE_CAP_BYTES];
-        const char *rest = watch_text_break(text, columns, line, sizeof line);
-        (void)screen_text(list->frame, row_of(list), indent, columns, i + 1 == ERROR_LINES_MAX ? text : line,
-                          list->view->trouble != NULL ? faint : bad);
+        text = watch_text_break(text, columns, line, sizeof line);
+        (void)screen_text(list->frame, row_of(list), indent, columns, line, list->view->trouble != NULL ? faint : bad);
         list->line++;
-        text = rest;
     }
 }
 
@@ -300,33 +298,57 @@ static void share_columns(struct list *list, const json_t *status)
     }
 }
 
-static void draw_title(const struct watch_view *view, struct screen_frame *frame)
+/* A sentence from the first row on, its further rows indented, in at most `rows` of them. Returns how many it took. */
+static unsigned draw_sentence(struct screen_frame *frame, unsigned rows, const char *text, struct screen_style style)
+{
+    unsigned row = 0;
+    do {
+        char line[WATCH_TEXT_LINE_CAP_BYTES];
+        unsigned indent = row > 0 && frame->width > 2 ? 2 : 0;
+        const char *rest = watch_text_break(text, frame->width - indent, line, sizeof line);
+        bool is_last = row + 1 == rows;
+        (void)screen_text(frame, row, indent, frame->width - indent, is_last ? text : line, style);
+        text = is_last ? "" : rest;
+        row++;
+    } while (*text != '\0');
+    return row;
+}
+
+/* What stands above the table, in a picture `height` rows high (that of `frame` may have none of them). Returns how
+ * many rows it took. */
+static unsigned draw_title(const struct watch_view *view, struct screen_frame *frame, unsigned height)
 {
     char left[WATCH_TEXT_LINE_CAP_BYTES];
     char right[WATCH_TEXT_LINE_CAP_BYTES];
     char span[WATCH_TEXT_CAP_BYTES];
     const json_t *status = view->now.json;
     uint64_t started_ms = status_time_of(status, "started_at");
+    unsigned rows = height > ROWS_BELOW_TITLE ? height - ROWS_BELOW_TITLE : 1;
+    if (frame->width == 0)
+        return 1;
     if (view->trouble != NULL) {
         (void)snprintf(left, sizeof left, "holdfast: %s", view->trouble);
-        (void)screen_text(frame, 0, 0, frame->width, left, (struct screen_style){.colour = SCREEN_RED, .bold = true});
-        return;
+        return draw_sentence(frame, rows, left, (struct screen_style){.colour = SCREEN_RED, .bold = true});
     }
     (void)snprintf(
         left, sizeof left, "holdfast %s  pid %" PRId64 "  up %s", status_text_or(status, "version", "?"),
         status_number_of(status, "pid"),
         watch_text_span(view->now_unix_ms > started_ms && started_ms != 0 ? view->now_unix_ms - started_ms : 0, span,
                         sizeof span));
-    unsigned used = screen_text(frame, 0, 0, frame->width, left, bold);
     watch_text_summary(status, right, sizeof right);
-    if (used + 2 < frame->width)
+    unsigned used = screen_text_columns(left);
+    bool is_beside = used + 2 + screen_text_columns(right) <= frame->width;
+    (void)screen_text(frame, 0, 0, frame->width, left, bold);
+    if (!is_beside && rows > 1)
+        (void)screen_text(frame, 1, 2, frame->width, right, plain);
+    else if (used + 2 < frame->width)
         put_right(frame, 0, frame->width, frame->width - used - 2, right, plain);
+    return is_beside || rows == 1 ? 1 : 2;
 }
 
-static void draw_foot(const struct watch_view *view, struct screen_frame *frame, size_t lines)
+static void draw_foot(const struct watch_view *view, struct screen_frame *frame, size_t room, size_t lines)
 {
     char text[WATCH_TEXT_LINE_CAP_BYTES];
-    size_t room = watch_view_room(frame->height);
     unsigned row = frame->height - 1;
     size_t last = view->scroll + room < lines ? view->scroll + room : lines;
     fill_row(frame, row, bar);
@@ -353,6 +375,12 @@ size_t watch_view_lines(const struct watch_view *view, unsigned width)
     return draw_list(&list);
 }
 
+size_t watch_view_room(const struct watch_view *view, unsigned width, unsigned height)
+{
+    struct screen_frame nothing = {.cells = NULL, .width = width, .height = 0};
+    return room_below(draw_title(view, &nothing, height) + 1, height);
+}
+
 void watch_view_draw(const struct watch_view *view, struct screen_frame *frame)
 {
     struct list list = {.view = view, .frame = frame};
@@ -366,13 +394,14 @@ void watch_view_draw(const struct watch_view *view, struct screen_frame *frame)
                                    .total_out = "OUT",
                                    .reconnects = "RECON",
                                    .when = "SINCE"};
-    size_t lines = draw_list(&list);
     if (frame->height == 0)
         return;
-    draw_title(view, frame);
-    if (frame->height > HEAD_ROWS) {
-        fill_row(frame, 1, bar);
-        put_row(&list, 1, &head, bar, bar);
-        draw_foot(view, frame, lines);
+    unsigned title = draw_title(view, frame, frame->height);
+    list.head = title + 1;
+    size_t lines = draw_list(&list);
+    if (frame->height > title + 1) {
+        fill_row(frame, title, bar);
+        put_row(&list, title, &head, bar, bar);
+        draw_foot(view, frame, room_below(list.head, frame->height), lines);
     }
 }

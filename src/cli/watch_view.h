@@ -23,8 +23,8 @@ struct watch_view {
 void watch_view_draw(const struct watch_view *view, struct screen_frame *frame);
 /* How many lines the whole list has in a picture of that width. */
 size_t watch_view_lines(const struct watch_view *view, unsigned width);
-/* How many lines of the list a picture of that height has room for. */
-size_t watch_view_room(unsigned height);
+/* How many lines of the list a picture of that size has room for, below what `trouble` takes. */
+size_t watch_view_room(const struct watch_view *view, unsigned width, unsigned height);
 
 /* One line for each tunnel whose state, error or forwards are others than `before` (NULL: all), and one for each that
  * is gone. Without control characters. Heap text, "" when nothing changed; NULL when out of memory. */

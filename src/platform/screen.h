@@ -73,7 +73,7 @@ enum screen_key screen_keys_take(struct screen_keys *state, unsigned char byte);
 struct screen;
 struct screen_events {
     void (*on_key)(void *arg, enum screen_key key);
-    /* The terminal's size may have changed. */
+    /* The terminal's size may have changed, or others have written over what it showed. */
     void (*on_resize)(void *arg);
     void *arg;
 };

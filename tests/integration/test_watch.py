@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from harness import clients, servers
-from harness.holdfast import binary, definition, runner
+from harness.holdfast import binary, definition, host_entry, native, runner
 from harness.ports import free_port
 from harness.proc import Process, command_of, descendants_of, state_of, wait_until
 from harness.terminal import at_terminal
@@ -20,13 +20,19 @@ BACKOFF = {"first": "20s", "max": "60s"}
 class Watched:
     """A running service with a tunnel that is up and one whose peer is not there."""
 
-    def __init__(self, holdfast, sshd, echo, more=0):
+    def __init__(self, holdfast, sshd, echo, more=0, unknown=False):
         self.holdfast, self.port, self.nobody = holdfast, free_port(), free_port()
         up = {"host": "peer", "forwards": [{"local": f"127.0.0.1:{self.port}", "to": echo.address}]}
         tunnels = {"works": up, "waits": self.down(0)}
         for i in range(more):
             tunnels[f"more-{i:02}"] = self.down(i + 1)
-        self.text = definition({"peer": sshd}, tunnels)
+        hosts = {"peer": sshd}
+        self.lines = ["waits: waiting"]
+        if unknown:
+            hosts["stranger"] = host_entry(sshd, known_hosts_file=native(holdfast.folder / "nothing"))
+            tunnels["unknown"] = {"host": "stranger", "forwards": [{"remote": 0, "to": echo.address}]}
+            self.lines.append("unknown: failed")
+        self.text = definition(hosts, tunnels)
         self.to = echo.address
         self.start()
 
@@ -37,7 +43,8 @@ class Watched:
     def start(self):
         self.holdfast.run(self.text)
         self.holdfast.wait_up()
-        self.holdfast.wait_log("waits: waiting")
+        for line in self.lines:
+            self.holdfast.wait_log(line)
 
     def words(self, *words):
         return [*runner(), binary(), "status", *words]
@@ -180,6 +187,53 @@ def test_it_can_be_suspended(watched, tmux, holdfast):
     terminal.wait_text("END")
 
 
+def test_it_goes_on_after_a_stop_that_it_was_not_asked_for(watched, tmux, holdfast):
+    """SIGSTOP gives no time to hand the terminal back; what the shell and others make of it meanwhile is undone."""
+    terminal = tmux(shell(watched.words("--watch")), holdfast.environment())
+    before = terminal.wait_text("1 up, 1 waiting")
+    (pid,) = [p for p in descendants_of(int(terminal.ask("pane_pid"))) if "--watch" in command_of(p)]
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: state_of(pid) == "T", 10, "it stands")
+    tty = terminal.ask("pane_tty")
+    subprocess.run(["stty", "-F", tty, "sane"], check=True)
+    with open(tty, "w") as shared:
+        shared.write("\x1b[?1049l\x1b[?25h\x1b[2J\x1b[HSTOPPED")
+    terminal.wait_for(lambda rows: rows[0] == "STOPPED" and terminal.ask("cursor_flag") == "1", "others write there")
+    os.kill(pid, signal.SIGCONT)
+    rows = terminal.wait_text("1 up, 1 waiting")
+    assert rows[1] == before[1] and rows[3] == before[3] and rows[-1] == before[-1]
+    assert not any("STOPPED" in row for row in rows)
+    assert terminal.ask("alternate_on") == "1" and terminal.ask("cursor_flag") == "0"
+    terminal.keys("q")
+    assert terminal.wait_text("END")[0] != "STOPPED"
+
+
+def assert_read_to_its_end(rows, first, sentence):
+    """A sentence that begins in that row, over as many rows as it takes."""
+    text = " ".join(row.strip() for row in rows[first:])
+    # A break takes the blank between two words, and is none where a word is longer than a row.
+    assert sentence.replace(" ", "") in text.replace(" ", ""), "\n".join(rows)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (160, 50)])
+def test_every_sentence_is_read_to_its_end(holdfast, sshd, echo, tmux, width, height):
+    """What mends it is at the end of a sentence: of the tunnel's, and of why nothing newer is known."""
+    watched = Watched(holdfast, sshd, echo, unknown=True)
+    terminal = tmux(shlex.join(watched.words("--watch")), holdfast.environment(), width, height)
+    rows = terminal.wait_text("--known-hosts")
+    (first,) = [number for number, row in enumerate(rows) if "is not known" in row]
+    place = holdfast.folder / "nothing"
+    assert_read_to_its_end(rows, first, f"then run: holdfast trust 127.0.0.1:{sshd.port} --known-hosts {place} ")
+    assert_read_to_its_end(rows, 0, "3 tunnels: 1 up, 1 waiting, 1 failed")
+    assert holdfast.stop() == 0
+    rows = terminal.wait_text("trying again")
+    said = subprocess.run(watched.words(), capture_output=True, text=True, env=holdfast.environment(), timeout=20)
+    assert_read_to_its_end(rows, 0, said.stderr.strip().replace("holdfast: ", "holdfast: trying again: ", 1))
+    (head,) = [number for number, row in enumerate(rows) if row.startswith("NAME ")]
+    assert head == rows.index(next(row for row in rows if row.startswith("works"))) - 1
+    assert len(rows) == height and "q quit" in rows[-1]
+
+
 def test_a_service_that_starts_again_is_found(watched, tmux, holdfast):
     terminal = tmux(shlex.join(watched.words("--watch")), holdfast.environment())
     terminal.wait_text("1 up, 1 waiting")
@@ -187,7 +241,7 @@ def test_a_service_that_starts_again_is_found(watched, tmux, holdfast):
     assert holdfast.stop() == 0
     rows = terminal.wait_text("trying again")
     assert rows[0].startswith("holdfast: trying again: no holdfast is running")
-    assert rows[2].startswith("works"), "what was last known stays"
+    assert any(row.startswith("works") for row in rows), "what was last known stays"
     watched.start()
     rows = terminal.wait_text("1 up, 1 waiting")
     assert f"pid {holdfast.pid}" in rows[0] and holdfast.pid != pid

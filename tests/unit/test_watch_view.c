@@ -137,11 +137,14 @@ static void the_longest_sentence_is_seen_to_its_end(void **state)
                             "message", info.message, "forwards");
     assert_non_null(now);
     struct watch_view view = {.now = {now, AT}, .now_unix_ms = AT};
-    assert_true(screen_frame_init(&frame, 80, 24));
-    watch_view_draw(&view, &frame);
-    size_t lines = watch_view_lines(&view, 80);
-    assert_non_null(strstr(row_text(&frame, (unsigned)lines + 1), "END."));
-    screen_frame_deinit(&frame);
+    for (unsigned width = 40; width <= 160; width += 40) {
+        assert_true(screen_frame_init(&frame, width, 24));
+        watch_view_draw(&view, &frame);
+        size_t above = 24 - 1 - watch_view_room(&view, width, 24);
+        size_t lines = watch_view_lines(&view, width);
+        assert_non_null(strstr(row_text(&frame, (unsigned)(above + lines) - 1), "END."));
+        screen_frame_deinit(&frame);
+    }
     json_decref(now);
 }
 
@@ -152,7 +155,7 @@ static void a_long_list_scrolls(void **state)
     struct screen_frame frame;
     (void)state;
     assert_true(screen_frame_init(&frame, 80, 6));
-    assert_int_equal(watch_view_room(6), 3);
+    assert_int_equal(watch_view_room(&view, 80, 6), 3);
     watch_view_draw(&view, &frame);
     assert_int_equal(watch_view_lines(&view, 80), 7);
     assert_memory_equal(row_text(&frame, 2), "office", 6);
@@ -173,6 +176,50 @@ static void trouble_is_told_above_what_was_last_known(void **state)
     assert_string_equal(row_text(&frame, 0), "holdfast: no service answers");
     assert_memory_equal(row_text(&frame, 2), "xp-mode", 7);
     assert_int_equal(frame.cells[(size_t)2 * 80].colour, SCREEN_FAINT);
+    screen_frame_deinit(&frame);
+    json_decref(now);
+}
+
+static void trouble_takes_the_rows_it_needs_and_leaves_one_to_the_list(void **state)
+{
+    static const char *const rows[] = {
+        "holdfast: trying again: no holdfast", "  is running to ask; start it by",   "  'holdfast run'",
+        "NAME      STATE          SINCE",      "xp-mode   up             up 12m05s", /* under its head */
+    };
+    json_t *now = status_with(1);
+    struct watch_view view = {.now = {now, AT},
+                              .now_unix_ms = AT,
+                              .trouble = "trying again: no holdfast is running to ask; start it by 'holdfast run'"};
+    struct screen_frame frame;
+    (void)state;
+    assert_true(screen_frame_init(&frame, 37, 9));
+    assert_int_equal(watch_view_room(&view, 37, 9), 4);
+    watch_view_draw(&view, &frame);
+    assert_rows(&frame, rows, sizeof rows / sizeof rows[0]);
+    assert_memory_equal(row_text(&frame, 8), " q quit", 7);
+    screen_frame_deinit(&frame);
+    assert_true(screen_frame_init(&frame, 37, 5));
+    assert_int_equal(watch_view_room(&view, 37, 5), 1);
+    watch_view_draw(&view, &frame);
+    assert_string_equal(row_text(&frame, 1), "  is running to ask; start it by 'ho~");
+    assert_memory_equal(row_text(&frame, 3), "xp-mode", 7);
+    screen_frame_deinit(&frame);
+    json_decref(now);
+}
+
+static void a_summary_that_does_not_fit_beside_gets_a_row(void **state)
+{
+    json_t *now = status_with(1);
+    struct watch_view view = {.now = {now, AT}, .now_unix_ms = AT};
+    struct screen_frame frame;
+    (void)state;
+    assert_true(screen_frame_init(&frame, 50, 24));
+    assert_int_equal(watch_view_room(&view, 50, 24), 20);
+    watch_view_draw(&view, &frame);
+    assert_string_equal(row_text(&frame, 0), "holdfast 0.1.0  pid 7  up 3h00m");
+    assert_string_equal(row_text(&frame, 1), "  2 tunnels: 1 up, 1 waiting");
+    assert_memory_equal(row_text(&frame, 2), "NAME", 4);
+    assert_memory_equal(row_text(&frame, 3), "xp-mode", 7);
     screen_frame_deinit(&frame);
     json_decref(now);
 }
@@ -267,6 +314,8 @@ int main(void)
         cmocka_unit_test(the_longest_sentence_is_seen_to_its_end),
         cmocka_unit_test(a_long_list_scrolls),
         cmocka_unit_test(trouble_is_told_above_what_was_last_known),
+        cmocka_unit_test(trouble_takes_the_rows_it_needs_and_leaves_one_to_the_list),
+        cmocka_unit_test(a_summary_that_does_not_fit_beside_gets_a_row),
         cmocka_unit_test(rates_end_with_the_run_they_are_of),
         cmocka_unit_test(lines_tell_changes_alone),
         cmocka_unit_test(numbers_are_short),

@@ -18,7 +18,7 @@
 #define LAST_WORDS_MS 500
 
 static const int end_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-static const int other_signals[] = {SIGWINCH, SIGTSTP};
+static const int other_signals[] = {SIGWINCH, SIGTSTP, SIGCONT};
 static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL};
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 enum { SIGNALS = COUNT(end_signals) + COUNT(other_signals) };
@@ -118,8 +118,10 @@ static void on_signal(uv_signal_t *handle, int number)
         screen->events.on_resize(screen->events.arg);
     } else if (number == SIGTSTP) {
         give_back();
-        (void)raise(SIGSTOP); /* here we stand until SIGCONT */
-        take();
+        (void)raise(SIGSTOP); /* here we stand until SIGCONT, which comes to this function then */
+    } else if (number == SIGCONT) {
+        take(); /* whatever stopped us: the shell and others have had the terminal since */
+        free(text_buffer_take(&screen->pending));
         forget_shown(screen);
         screen->events.on_resize(screen->events.arg);
     } else {

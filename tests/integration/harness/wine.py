@@ -55,6 +55,8 @@ ELSEWHERE = {
         "test_a_long_list": "see test_screenshot",
         "test_the_terminal": "see test_screenshot",
         "test_it_can_be_suspended": "see test_screenshot",
+        "test_it_goes_on": "see test_screenshot",
+        "test_every_sentence": "see test_screenshot",
         "test_a_service_that": "see test_screenshot",
         "test_colours": "see test_screenshot",
         "test_one_name": "see test_screenshot",
