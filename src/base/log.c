@@ -229,7 +229,8 @@ static void rotate(void)
         logger.size_bytes = 0; /* it could not be renamed: that is tried again after as much more */
 }
 
-/* A file that could not be opened after it was rotated is tried again with each line; the lock is held. */
+/* A file that could not be opened, at first or after it was rotated, is tried again with each line; the lock is held.
+ */
 static void open_again(void)
 {
     int file = logger.path != NULL && logger.file == STDERR_FD ? open_file(logger.path) : -1;
@@ -274,7 +275,7 @@ static void make_line(enum log_level level, const char *tunnel, const char *mess
         append_text(line, "}\n");
     } else {
         char head[64];
-        if (logger.writer != NULL && logger.path == NULL)
+        if (logger.writer != NULL && logger.file == STDERR_FD)
             (void)snprintf(head, sizeof head, "<%d>", log_level_priority(level));
         else
             (void)snprintf(head, sizeof head, "%s %-5s ", now, level_words[level]);
@@ -290,11 +291,11 @@ static void make_line(enum log_level level, const char *tunnel, const char *mess
 static void write_line(enum log_level level, const char *tunnel, const char *message)
 {
     struct line *line = &logger.line;
-    bool is_taken = logger.writer != NULL && logger.path == NULL && logger.format == LOG_FORMAT_TEXT &&
+    open_again();
+    bool is_taken = logger.writer != NULL && logger.file == STDERR_FD && logger.format == LOG_FORMAT_TEXT &&
                     hand_over(level, tunnel, message);
     if (!is_taken) {
         make_line(level, tunnel, message);
-        open_again();
         if (logger.path != NULL && logger.cap_bytes != 0 && logger.size_bytes + line->len > logger.cap_bytes)
             rotate();
         write_all(logger.file, line->bytes, line->len);
@@ -336,30 +337,36 @@ int log_level_priority(enum log_level level)
     return level == LOG_LEVEL_ERROR ? 3 : level == LOG_LEVEL_WARNING ? 4 : level == LOG_LEVEL_INFO ? 6 : 7;
 }
 
-int log_open(const char *path, enum log_level level, enum log_format format)
+static int open_log(const char *path, bool waits, enum log_level level, enum log_format format)
 {
-    char *copy = NULL;
-    int file = STDERR_FD;
-    if (path != NULL) {
-        copy = strdup(path);
-        if (copy == NULL)
-            return UV_ENOMEM;
-        file = open_file(path);
-        if (file < 0) {
-            free(copy);
-            return file;
-        }
+    char *copy = path != NULL ? strdup(path) : NULL;
+    if (path != NULL && copy == NULL)
+        return UV_ENOMEM;
+    int file = path != NULL ? open_file(path) : STDERR_FD;
+    if (file < 0 && !waits) {
+        free(copy);
+        return file;
     }
     lock();
     close_file(logger.file);
     free(logger.path);
     logger.path = copy;
-    logger.file = file;
-    logger.size_bytes = path != NULL ? size_of(file) : 0;
+    logger.file = file >= 0 ? file : STDERR_FD;
+    logger.size_bytes = path != NULL && file >= 0 ? size_of(file) : 0;
     logger.format = format;
     unlock();
     atomic_store(&logger.level, (int)level);
-    return 0;
+    return file >= 0 ? 0 : file;
+}
+
+int log_open(const char *path, enum log_level level, enum log_format format)
+{
+    return open_log(path, false, level, format);
+}
+
+int log_open_or_wait(const char *path, enum log_level level, enum log_format format)
+{
+    return open_log(path, true, level, format);
 }
 
 void log_close(void)

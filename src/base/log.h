@@ -16,6 +16,9 @@ enum log_format { LOG_FORMAT_TEXT = 0, LOG_FORMAT_JSON };
 /* Sets where and what: `path` NULL is standard error. Returns 0, or a negative libuv status when the file does not
  * open. */
 int log_open(const char *path, enum log_level level, enum log_format format);
+/* As log_open, but a file that does not open now is kept in mind: each line tries to open it, and goes to standard
+ * error while that fails. Returns what came of the first try; after UV_ENOMEM the log is as it was. */
+int log_open_or_wait(const char *path, enum log_level level, enum log_format format);
 void log_close(void);
 /* Opens the file of log_open again, under its name, for log rotation (SIGHUP). When that fails the old file is kept and
  * told about it. Does nothing for standard error. */
@@ -32,7 +35,7 @@ void log_set_sink(log_sink *sink, void *arg, enum log_level level);
 void log_set_tap(log_sink *tap, void *arg);
 /* Takes the lines that would go to standard error as text, with control characters escaped, in the thread that logs; it
  * must not log itself. When it returns false the line goes to standard error, after "<N>" of sd-daemon(3) in place of
- * time and level. NULL: standard error. A file of log_open and the format json come first. */
+ * time and level. NULL: standard error. A file of log_open that is open and the format json come first. */
 typedef bool log_writer(void *arg, enum log_level level, const char *tunnel, const char *message);
 void log_set_writer(log_writer *writer, void *arg);
 /* The syslog priority of a level: 3 for an error, 4, 6, and 7 for all that is finer. */

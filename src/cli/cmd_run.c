@@ -22,11 +22,11 @@ int cmd_run(int argc, char **argv)
         log.max_bytes = log.max_bytes != 0 ? log.max_bytes : config.log.max_bytes;
         log.keep = log.keep != 0 ? log.keep : config.log.keep;
     }
+    bool is_systems = code == CLI_OK && service_log_begin();
     if (code == CLI_OK) {
-        code = log_flags_open(&log, LOG_LEVEL_INFO);
+        code = log_flags_open_or_wait(&log, LOG_LEVEL_INFO);
     }
     if (code == CLI_OK) {
-        bool is_systems = service_log_begin();
         bool is_json = log.format != NULL && strcmp(log.format, "json") == 0; /* then all of stderr is for a program */
         const struct supervisor_options options = {
             .up_lines = log.quiet || is_json || is_systems ? NULL : stderr, .state_dir = NULL, .grace_ms = 5000};
@@ -36,9 +36,9 @@ int cmd_run(int argc, char **argv)
                                                         .fingerprint = config.fingerprint,
                                                         .metrics_file = config.metrics_file};
         code = service_run(config.tunnels, config.tunnel_count, &options, &definitions);
-        service_log_end();
         log_close();
     }
+    service_log_end();
 out:
     config_deinit(&config);
     free((void *)paths);

@@ -349,10 +349,11 @@ static int hosted(void *arg)
     char *state = service_state_dir();
     const struct supervisor_options options = {.up_lines = NULL, .state_dir = state, .grace_ms = 5000};
     char *path = service_log_path(words->name);
-    int status = path != NULL ? log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT) : UV_ENOMEM;
+    int status = path != NULL ? log_open_or_wait(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT) : UV_ENOMEM;
     log_rotate_at(CONFIG_LOG_MAX_BYTES, CONFIG_LOG_KEEP);
     if (status != 0) {
-        log_error(NULL, "the log %s cannot be written: %s; only warnings are kept, by the system's event log",
+        log_error(NULL,
+                  "the log %s cannot be written: %s; until it can, only warnings are kept, by the system's event log",
                   path != NULL ? path : "", err_uv_text(status));
     }
     log_info(NULL, "the service %s begins", words->name);

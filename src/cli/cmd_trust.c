@@ -218,7 +218,8 @@ static int prepare(struct trust *trust)
         trust->plain_name = known_hosts_lookup_name(host->hostnames.items[0], 22, NULL);
     if (trust->name == NULL)
         return cli_usage("out of memory");
-    return log_flags_open(&trust->log, LOG_LEVEL_WARNING) == CLI_OK ? -1 : CLI_USAGE;
+    code = log_flags_open(&trust->log, LOG_LEVEL_WARNING);
+    return code == CLI_OK ? -1 : code;
 }
 
 static void judge(const struct trust *trust, const struct key_scan *scan, struct verdict *out)

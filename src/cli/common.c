@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
 #include "cli/cli.h"
 #include "config/log_file.h"
@@ -86,10 +87,9 @@ int log_flags_take(struct log_flags *flags, struct args *args)
     }
 }
 
-int log_flags_open(const struct log_flags *flags, enum log_level normal)
+static enum log_level level_of(const struct log_flags *flags, enum log_level normal)
 {
     enum log_level level = normal;
-    enum log_format format = LOG_FORMAT_TEXT;
     if (flags->quiet) {
         level = LOG_LEVEL_ERROR;
     } else if (flags->verbose > 0) {
@@ -98,12 +98,42 @@ int log_flags_open(const struct log_flags *flags, enum log_level normal)
     if (flags->level != NULL) {
         (void)log_level_parse(flags->level, &level);
     }
+    return level;
+}
+
+static enum log_format format_of(const struct log_flags *flags)
+{
+    enum log_format format = LOG_FORMAT_TEXT;
     if (flags->format != NULL) {
         (void)log_format_parse(flags->format, &format);
     }
-    int status = log_open(flags->file, level, format);
+    return format;
+}
+
+int log_flags_open(const struct log_flags *flags, enum log_level normal)
+{
+    int status = log_open(flags->file, level_of(flags, normal), format_of(flags));
     log_rotate_at(flags->max_bytes, flags->keep != 0 ? flags->keep : CONFIG_LOG_KEEP);
-    return status == 0 ? CLI_OK : cli_usage("log file %s: %s", flags->file, err_uv_text(status));
+    if (status == 0) {
+        return CLI_OK;
+    }
+    (void)cli_usage("log file %s: %s", flags->file, err_uv_text(status));
+    return CLI_FAILED;
+}
+
+int log_flags_open_or_wait(const struct log_flags *flags, enum log_level normal)
+{
+    int status = log_open_or_wait(flags->file, level_of(flags, normal), format_of(flags));
+    log_rotate_at(flags->max_bytes, flags->keep != 0 ? flags->keep : CONFIG_LOG_KEEP);
+    if (status == UV_ENOMEM) {
+        (void)cli_usage("out of memory");
+        return CLI_FAILED;
+    }
+    if (status != 0) {
+        log_error(NULL, "the log file %s cannot be written: %s; until it can, the log goes to standard error",
+                  flags->file, err_uv_text(status));
+    }
+    return CLI_OK;
 }
 
 /* --- flags of run and check --- */

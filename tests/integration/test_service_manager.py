@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness.clients import exchange
-from harness.holdfast import definition
+from harness.holdfast import definition, flags
 from harness.ports import free_port
+from harness.proc import wait_until
 from harness.servers import echo
 
 
@@ -137,6 +138,32 @@ def test_without_a_journal_lines_have_a_priority(new_holdfast, tunnels):
     holdfast.wait_log(r"^<6>desk: up \(was binding\)")
     assert not re.search(r"^(?!<[3467]>)", holdfast.err.text().rstrip("\n"), re.MULTILINE), holdfast.err.text()
     assert holdfast.stop() == 0
+
+
+@pytest.mark.parametrize("is_service", [False, True])
+def test_a_log_file_that_cannot_be_written_is_waited_for(new_holdfast, sshd, tmp_path, is_service):
+    """A disk may come after us, and what systemd starts must not end with 2: it takes that for a broken definition."""
+    prefix = ["sh", "-c", 'JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec "$@"', "sh"] if is_service else []
+    holdfast = new_holdfast(prefix)
+    folder = tmp_path / "disk"
+    tunnels = definition({"desk": sshd}, {"desk": {"host": "desk", "forwards": [{"remote": 0, "to": "127.0.0.1:9"}]}})
+    holdfast.run(f"log: '{folder}/holdfast.log'\n{tunnels}")
+    head = "<3>holdfast" if is_service else r"\S+ error holdfast"
+    holdfast.wait_log(f"^{head}: the log file {folder}/holdfast.log cannot be written: no such file or directory; until it can, ")
+    holdfast.wait_log(r"desk: up \(was binding\)")
+    folder.mkdir()
+    sshd.stop()
+    wait_until(lambda: (folder / "holdfast.log").exists(), 10, "the next line is in the file")
+    assert holdfast.stop() == 0
+    assert "desk: waiting (was up)" in (folder / "holdfast.log").read_text()
+    assert "waiting (was up)" not in holdfast.err.text()
+
+
+def test_a_log_file_of_a_flag_is_no_bad_flag(new_holdfast, sshd, tmp_path):
+    holdfast = new_holdfast()
+    holdfast.start(*flags(sshd, "-E", tmp_path / "none" / "log", "-R", "0:127.0.0.1:9"))
+    assert holdfast.wait() == 1
+    assert "none/log: no such file or directory" in holdfast.err.text()
 
 
 def test_a_log_file_is_rotated(holdfast, sshd, serve, tmp_path):

@@ -211,6 +211,30 @@ def test_a_named_user_and_a_log_file(machine, desk):
 
 
 @real_one
+def test_a_log_on_a_disk_that_comes_later(machine, desk):
+    """A boot may bring the disk after the service, which does not wait for its log."""
+    log, mount = "/srv/disk/logs/tunnels.log", ("mount", "-t", "tmpfs", "-o", "mode=0755", "disk", "/srv/disk")
+    did(machine.holdfast("trust", "--service", "--yes", "desk"))
+    did(machine.run("mkdir", "-p", "/srv/disk"))
+    did(machine.run(*mount))
+    did(machine.run("mkdir", "/srv/disk/logs"))
+    desk.write(f"log: {log}\n" + definition({"desk": desk.host}, {"desk": desk.tunnel}))
+    did(machine.holdfast("service", "install", "--account", "root"))
+    did(machine.run("umount", "/srv/disk"))
+    did(machine.holdfast("service", "start"))
+    wait_until(desk.carries, 30, "the tunnel carries")
+    assert f"the log file {log} cannot be written: no such file or directory" in machine.journal("-u", "holdfast")
+    did(machine.run(*mount))
+    did(machine.run("mkdir", "/srv/disk/logs"))
+    did(machine.holdfast("restart", "desk"))
+    wait_until(lambda: machine.exists(log), 10, "the log is where it belongs")
+    wait_until(desk.carries, 30, "the tunnel carries again")
+    assert "up (was binding)" in machine.run("cat", log).stdout
+    did(machine.holdfast("service", "stop"))
+    did(machine.run("umount", "/srv/disk"))
+
+
+@real_one
 def test_restarts_after_a_hang_and_not_after_a_broken_definition(machine, desk):
     did(machine.holdfast("trust", "--service", "--yes", "desk"))
     did(machine.holdfast("service", "install"))

@@ -259,6 +259,29 @@ static void a_file_that_does_not_open_is_told(void **state)
     assert_int_equal(log_open(missing, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), UV_ENOENT);
 }
 
+static void a_file_that_opens_later_is_waited_for(void **state)
+{
+    char later[400];
+    char hidden[432];
+    uv_fs_t request;
+    (void)state;
+    (void)snprintf(later, sizeof later, "%s/later", folder);
+    (void)snprintf(hidden, sizeof hidden, "%s/log", later);
+    assert_int_equal(log_open_or_wait(hidden, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), UV_ENOENT);
+    log_info("t", "to standard error");
+    assert_null(fopen(hidden, "rb"));
+    assert_int_equal(uv_fs_mkdir(NULL, &request, later, 0700, NULL), 0);
+    uv_fs_req_cleanup(&request);
+    log_info("t", "to the file");
+    log_close();
+    char *found = contents(hidden);
+    assert_string_equal(after_time(found), " info  t: to the file\n");
+    free(found);
+    (void)remove(hidden);
+    assert_int_equal(uv_fs_rmdir(NULL, &request, later, NULL), 0);
+    uv_fs_req_cleanup(&request);
+}
+
 /* Never a file over its bound, never more files than asked for, and the lines in order. */
 static void test_rotation(void **state)
 {
@@ -330,6 +353,7 @@ int main(void)
         cmocka_unit_test(lines_never_interleave),
         cmocka_unit_test(appends_and_reopens),
         cmocka_unit_test(a_file_that_does_not_open_is_told),
+        cmocka_unit_test(a_file_that_opens_later_is_waited_for),
         cmocka_unit_test(test_rotation),
         cmocka_unit_test(test_sink),
     };

@@ -62,7 +62,8 @@ static enum err add_credentials(struct text_buffer *text, const struct service_p
     return result;
 }
 
-/* Folders beside those that systemd makes for us. /var/log/NAME is one that it can make. */
+/* Folders beside those that systemd makes for us. /var/log/NAME is one that it can make. By "-" one that is not there
+ * yet (its disk comes later) costs what is to be written to it, and not the whole service. */
 static enum err add_writable(struct text_buffer *text, const struct service_plan *plan, struct err_info *info)
 {
     char logs[SERVICE_NAME_CAP_BYTES + 16];
@@ -73,7 +74,7 @@ static enum err add_writable(struct text_buffer *text, const struct service_plan
         if (strcmp(plan->writable[i], logs) == 0) {
             text_buffer_format(text, "LogsDirectory=%s\nLogsDirectoryMode=0750\n", plan->name);
         } else {
-            text_buffer_add(text, "ReadWritePaths=\"");
+            text_buffer_add(text, "ReadWritePaths=\"-");
             add_path(text, plan->writable[i]);
             text_buffer_add(text, "\"\n");
         }

@@ -115,7 +115,7 @@ static void a_machine_s_unit(void **state)
     has(text, "\nRuntimeDirectory=other\nConfigurationDirectory=holdfast\n");
     has(text, "\nLoadCredential=etc-holdfast-desk_201.key:/etc/holdfast/desk 1.key\n");
     has(text, "\nLoadCredential=root-50_25.key:/root/50%%.key\n");
-    has(text, "\nReadWritePaths=\"/var/log/holdfast\"\nReadWritePaths=\"/srv/my logs\"\n");
+    has(text, "\nReadWritePaths=\"-/var/log/holdfast\"\nReadWritePaths=\"-/srv/my logs\"\n");
     has(text, "\nAmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n");
     has(text, "\nProtectHome=read-only\n");
     lacks(text, "DynamicUser");
