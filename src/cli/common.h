@@ -28,8 +28,8 @@ int log_flags_take(struct log_flags *flags, struct args *args);
 /* Opens the log; `normal` is the level without flags. Returns CLI_OK, or CLI_FAILED with the complaint printed: a file
  * that cannot be written is no mistake in what was asked for. */
 int log_flags_open(const struct log_flags *flags, enum log_level normal);
-/* Likewise, for what is to run without anybody: a file that cannot be written now, on a disk that comes later, is opened
- * as soon as it can be. CLI_FAILED when out of memory. */
+/* Likewise, for what is to run without anybody: a file that cannot be written now, on a disk that comes later, is
+ * opened as soon as it can be. CLI_FAILED when out of memory. */
 int log_flags_open_or_wait(const struct log_flags *flags, enum log_level normal);
 
 /* Whether it is -h or --help. */

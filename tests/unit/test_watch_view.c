@@ -184,7 +184,7 @@ static void trouble_takes_the_rows_it_needs_and_leaves_one_to_the_list(void **st
 {
     static const char *const rows[] = {
         "holdfast: trying again: no holdfast", "  is running to ask; start it by",   "  'holdfast run'",
-        "NAME      STATE          SINCE",      "xp-mode   up             up 12m05s", /* under its head */
+        "NAME      STATE          SINCE",      "xp-mode   up             up 12m05s",
     };
     json_t *now = status_with(1);
     struct watch_view view = {.now = {now, AT},
