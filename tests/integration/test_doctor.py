@@ -189,6 +189,13 @@ def half_of_the_port_is_taken(doctor):
     return doctor.tunnel({"remote": server.port, "to": doctor.echo()})
 
 
+def all_addresses_are_asked_for(doctor):
+    """By GatewayPorts yes, whatever address we name; and then as above."""
+    server = doctor.serve(servers.sink)
+    forward = {"remote": f"127.0.0.1:{server.port}", "to": doctor.echo()}
+    return doctor.tunnel(forward, options={"GatewayPorts": "yes"})
+
+
 def the_permitted_port_is_taken(doctor):
     server = doctor.serve(servers.sink)
     return doctor.tunnel(
@@ -264,6 +271,8 @@ FAULTS = {
     "-R: taken": (the_port_is_taken, "remote port", "fail", "granted another port", "ClientAliveInterval"),
     "-R: taken, PermitListen": (the_permitted_port_is_taken, "remote port", "fail", "something listens", "ss -ltnp"),
     "-R: taken in part": (half_of_the_port_is_taken, "path", "fail", "did not come to this machine", "another program"),
+    "-R: taken in part, GatewayPorts yes": (
+        all_addresses_are_asked_for, "path", "fail", "did not come to this machine", "another program"),
     "-R: target refuses": (
         forwarding({"remote": "{r}", "to": "127.0.0.1:{l}"}), "target", "fail", "from here.*connection refused", "start the server"),
     "-R: target ends at once": (a_server_that_ends_at_once, "target", "warning", "ended it at once", "VMware"),

@@ -75,6 +75,27 @@ def test_remote_bind_address_is_the_peers_to_decide(sshd, holdfast, serve):
     assert clients.exchange(port, b"through") == b"through"
 
 
+def test_half_of_the_peers_loopback(start_sshd, holdfast, serve):
+    """sshd(8) says that all is well when it got one of 127.0.0.1 and ::1: only an address that is named is told apart."""
+    sshd, open_sshd, echo = start_sshd(), start_sshd({"GatewayPorts": "yes"}), serve(servers.echo)
+    taken = [serve(servers.sink).port for _ in range(3)]
+
+    def tunnel(host, remote):
+        forward = {"remote": remote, "to": echo.address, "probe": "loop", "probe_interval": "1s"}
+        return {"host": host, "forwards": [forward], "connect_timeout": "1s"}
+
+    tunnels = {
+        "named": tunnel("peer", f"127.0.0.1:{taken[0]}"),
+        "unnamed": tunnel("peer", taken[1]),
+        "open": tunnel("open", f"127.0.0.1:{taken[2]}"),
+    }
+    holdfast.run(definition({"peer": sshd, "open": open_sshd}, tunnels))
+    holdfast.wait_log(r"named: degraded \(was binding\): the peer refused to listen on 127\.0\.0\.1:")
+    for name in ("unnamed", "open"):
+        holdfast.wait_log(rf"{name}: up \(was binding\)")
+        holdfast.wait_log(rf"{name}: degraded \(was up\): a probe did not come back through the peer's listener")
+
+
 @pytest.mark.parametrize("direction", ["local", "remote"])
 def test_target_over_ipv6(open_forward, serve, direction):
     port = open_forward(direction, serve(servers.echo, LOOPBACK6))
