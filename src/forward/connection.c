@@ -114,6 +114,7 @@ static void begin_relay(struct connection *connection)
     }
     connection->state = CONNECTION_RELAYING;
     connection->socket = NULL;
+    apart_watch(connection);
     if (connection->input_ended) {
         channel->events->on_input_end(channel->owner); /* it was told to us, before there was a relay */
     }
@@ -411,13 +412,13 @@ static void begin_dialing(struct connection *connection)
 
 void connection_take(struct forward *forward, struct channel *channel, const struct channel_offer *offer)
 {
-    bool may_be_probe = probe_may_be(forward, offer);
-    if (!may_be_probe && forward_refuses(forward, offer->originator_host)) {
+    bool may_be_loop = apart_is_due(forward, offer);
+    if (!may_be_loop && forward_refuses(forward, offer->originator_host)) {
         channel_reject(channel, ERR_BUSY, "too many connections (max_channels)");
         return;
     }
     struct connection *connection =
-        descriptors_take() ? connection_new(forward, CONNECTION_DIALING, may_be_probe) : NULL;
+        descriptors_take() ? connection_new(forward, CONNECTION_DIALING, may_be_loop) : NULL;
     if (connection == NULL) {
         log_warning(forward->log_name, "-R: connection from %s:%u refused: this process is at its descriptor limit",
                     offer->originator_host, offer->originator_port);
@@ -427,8 +428,8 @@ void connection_take(struct forward *forward, struct channel *channel, const str
     connection->channel = channel;
     (void)strncat(connection->originator, offer->originator_host, sizeof connection->originator - 1);
     connection->originator_port = offer->originator_port;
-    if (may_be_probe) {
-        probe_tell_apart(connection);
+    if (may_be_loop) {
+        apart_begin(connection);
     } else {
         begin_dialing(connection);
     }

@@ -85,7 +85,7 @@ static void on_timer_closed(uv_handle_t *handle)
 void forward_check_stopped(struct forward *forward)
 {
     if (!forward->stopping || forward->stopped_told || forward->timer_open || forward->listeners_open > 0 ||
-        forward->probe != NULL || !list_is_empty(&forward->connections)) {
+        forward->probe != NULL || forward->apart != NULL || !list_is_empty(&forward->connections)) {
         return;
     }
     if (forward->asker != NULL) {
@@ -133,7 +133,7 @@ struct forward *forward_new(uv_loop_t *loop, const struct forward_spec *spec, co
             return NULL;
         }
     }
-    if (!probe_make(forward)) {
+    if (!apart_make(forward) || !probe_make(forward)) {
         forward_free(forward);
         return NULL;
     }
@@ -175,6 +175,7 @@ void forward_session_down(struct forward *forward)
 {
     forward->session = NULL;
     probe_session_down(forward);
+    apart_forget(forward);
     if (forward->spec->type != FORWARD_REMOTE) {
         return;
     }
@@ -224,6 +225,7 @@ void forward_stop(struct forward *forward)
     forward_drain(forward, "holdfast is stopping");
     forward->stopping = true;
     probe_close(forward);
+    apart_close(forward);
     forward->session = NULL;
     struct list *link = forward->connections.next;
     while (link != &forward->connections) {
@@ -243,6 +245,7 @@ void forward_free(struct forward *forward)
     if (forward != NULL) {
         forward_spec_deinit(&forward->own_spec);
         free(forward->log_name);
+        free(forward->apart);
         free(forward);
     }
 }

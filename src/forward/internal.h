@@ -13,7 +13,9 @@ enum {
     LINGER_MS = 15 * 60 * 1000 /* a reader in a pager; ssh waits for ever */
 };
 
+struct apart;
 struct connection;
+struct loop;
 struct probe;
 
 struct listener {
@@ -57,6 +59,8 @@ struct forward {
     unsigned request;      /* counts the requests, so that an answer to an older one is told apart */
     struct asker *asker;   /* where the target moves; NULL otherwise, and once it has been closed */
     struct probe *probe;   /* NULL: there is none, or it has been closed */
+    struct apart *apart;   /* likewise */
+    struct loop *looping;  /* the one that runs */
     bool drained, stopping, stopped_told;
 };
 
@@ -64,7 +68,7 @@ enum connection_state {
     CONNECTION_HELD = 0, /* -L: no session yet */
     CONNECTION_ASKING,   /* the target moves, and somebody is asked where it is */
     CONNECTION_OPENING,  /* -L: the peer connects */
-    CONNECTION_APART,    /* -R: it may be a probe that comes back; see loop.h */
+    CONNECTION_APART,    /* -R: it may be a loop that comes back; see apart.h */
     CONNECTION_DIALING,  /* -R: we connect */
     CONNECTION_RELAYING,
     CONNECTION_CLOSING
@@ -86,8 +90,10 @@ struct connection {
     bool cancelled;
     bool is_accepted; /* -R: the peer was told so before the target was asked */
     bool input_ended; /* and its client's end of stream has come since */
-    char token[16];   /* what a probe would say */
     bool is_probe;    /* ours, or not yet told apart from that: nobody's socket, and not counted */
+    bool may_be_late; /* it has waited long enough, and may still be a loop's */
+    const struct stream_events *relay_events; /* where that is watched: who hears of all else */
+    void *relay_owner;
     char originator[64];
     uint16_t originator_port;
 };
@@ -149,12 +155,22 @@ const struct err_info *probe_complaint(const struct forward *forward);
 void probe_result(struct connection *connection, bool worked, const char *reason);
 /* It is freed, with or without a result. */
 void probe_gone(struct forward *forward, const struct connection *connection);
-/* Whether an offered connection may be a probe that comes back; then it is to be told apart. */
-bool probe_may_be(const struct forward *forward, const struct channel_offer *offer);
-void probe_tell_apart(struct connection *connection);
-/* It was the probe, whose channel is closed by now. */
-void probe_came_back(struct connection *connection);
 void probe_close(struct forward *forward);
+
+/* ---- apart.c ---- */
+/* What a -R needs. False: out of memory. */
+bool apart_make(struct forward *forward);
+/* Whether an offered connection may be a loop that comes back; then it is to be told apart. */
+bool apart_is_due(const struct forward *forward, const struct channel_offer *offer);
+/* Accepts the connection's channel and waits for what it says first. A loop's own ends in that loop; each other one
+ * goes on in connection_told_apart. */
+void apart_begin(struct connection *connection);
+/* Its relay has just begun: takes a token out of it that comes late, if it may be one. */
+void apart_watch(struct connection *connection);
+/* The session has gone: a connection that brings a token is taken by the listener of the session that sent it, and
+ * goes with that. */
+void apart_forget(struct forward *forward);
+void apart_close(struct forward *forward);
 
 /* ---- target.c ---- */
 void target_init(struct connection *connection);

@@ -8,24 +8,15 @@
 #include "forward/loop.h"
 #include "forward/probe_rule.h"
 
-enum { DEFAULT_LIMIT_MS = 10000 };
-
 struct probe {
     struct forward *forward;
     struct probe_rule rule;
-    struct err_info why;    /* it is degraded */
-    uv_timer_t timer;       /* the next probe, or the end of the wait for the one that runs */
-    uv_timer_t apart_timer; /* while connections are told apart */
-    unsigned handles;
+    struct err_info why;           /* it is degraded */
+    uv_timer_t timer;              /* the next probe, or the end of the wait for the one that runs */
     struct connection *connection; /* the one that runs, or */
     struct loop *loop;
     bool is_prohibited; /* in this session a loop can find out nothing */
 };
-
-static uint64_t limit_ms(const struct forward *forward)
-{
-    return forward->connect_timeout_ms != 0 ? forward->connect_timeout_ms : DEFAULT_LIMIT_MS;
-}
 
 static const char *text_of(const struct forward *forward, char *out, size_t cap_bytes)
 {
@@ -58,7 +49,6 @@ static void give_up(struct probe *probe)
     }
     if (loop != NULL) {
         loop_end(loop);
-        (void)loop_release(probe->forward, NULL);
     }
 }
 
@@ -136,8 +126,9 @@ static void on_loop_ended(void *arg, enum loop_end ended, const char *reason)
     struct probe *probe = arg;
     char text[600];
     probe->loop = NULL;
-    (void)loop_release(probe->forward, NULL);
-    if (ended == LOOP_CLOSED) {
+    if (ended == LOOP_CAME_BACK) {
+        finish(probe, PROBE_WORKED, "");
+    } else if (ended == LOOP_CLOSED || ended == LOOP_REFUSED) {
         finish(probe, PROBE_WAY_FAILED, reason);
     } else if (ended == LOOP_PROHIBITED) {
         log_warning(probe->forward->log_name,
@@ -153,7 +144,7 @@ static void begin(struct probe *probe)
 {
     struct forward *forward = probe->forward;
     probe_rule_pause(&probe->rule);
-    (void)uv_timer_start(&probe->timer, on_timer, limit_ms(forward), 0);
+    (void)uv_timer_start(&probe->timer, on_timer, loop_limit_ms(forward), 0);
     if (forward->spec->probe == PROBE_TCP) {
         connection_probe(forward, &probe->connection);
     } else if (forward->spec->max_channels == 0 || forward->counts.channels < forward->spec->max_channels) {
@@ -177,39 +168,8 @@ static void on_timer(uv_timer_t *timer)
         begin(probe);
         return;
     }
-    (void)snprintf(reason, sizeof reason, "nothing came within %.3g s", (double)limit_ms(probe->forward) / 1000.0);
+    (void)snprintf(reason, sizeof reason, "nothing came within %.3g s", (double)loop_limit_ms(probe->forward) / 1000.0);
     finish(probe, probe->loop != NULL ? PROBE_WAY_FAILED : PROBE_TARGET_FAILED, reason);
-}
-
-static void on_apart_tick(uv_timer_t *timer)
-{
-    struct probe *probe = timer->data;
-    if (!loop_release(probe->forward, probe->loop)) {
-        (void)uv_timer_stop(timer);
-    }
-}
-
-bool probe_may_be(const struct forward *forward, const struct channel_offer *offer)
-{
-    return forward->probe != NULL && forward->probe->loop != NULL && loop_may_be(forward, offer);
-}
-
-void probe_tell_apart(struct connection *connection)
-{
-    struct probe *probe = connection->forward->probe;
-    if (!uv_is_active((uv_handle_t *)&probe->apart_timer)) { /* else it ticks for an earlier one */
-        (void)uv_timer_start(&probe->apart_timer, on_apart_tick, LOOP_TICK_MS, LOOP_TICK_MS);
-    }
-    loop_tell_apart(connection, probe->loop);
-}
-
-void probe_came_back(struct connection *connection)
-{
-    struct probe *probe = connection->forward->probe;
-    connection_cancel(connection, "the probe is over");
-    if (probe != NULL && probe->loop != NULL) {
-        finish(probe, PROBE_WORKED, "");
-    }
 }
 
 void probe_result(struct connection *connection, bool worked, const char *reason)
@@ -240,9 +200,7 @@ bool probe_make(struct forward *forward)
     probe->forward = forward;
     probe_rule_init(&probe->rule, forward->spec->probe_interval_ms);
     (void)uv_timer_init(forward->loop, &probe->timer);
-    (void)uv_timer_init(forward->loop, &probe->apart_timer);
-    probe->timer.data = probe->apart_timer.data = probe;
-    probe->handles = 2;
+    probe->timer.data = probe;
     forward->probe = probe;
     return true;
 }
@@ -285,9 +243,6 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     struct probe *probe = handle->data;
     struct forward *forward = probe->forward;
-    if (--probe->handles > 0) {
-        return;
-    }
     forward->probe = NULL;
     free(probe);
     forward_check_stopped(forward);
@@ -298,6 +253,5 @@ void probe_close(struct forward *forward)
     if (forward->probe != NULL) {
         give_up(forward->probe);
         uv_close((uv_handle_t *)&forward->probe->timer, on_timer_closed);
-        uv_close((uv_handle_t *)&forward->probe->apart_timer, on_timer_closed);
     }
 }

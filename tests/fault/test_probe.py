@@ -3,6 +3,7 @@
 import threading
 import time
 
+import pytest
 from conftest import REMOTE
 from harness import clients, servers
 from harness.holdfast import definition
@@ -75,6 +76,56 @@ def test_a_long_way(hosts, tool, start_sshd, new_holdfast, serve):
     time.sleep(6)  # a few probes
     assert not holdfast.err.matching("degraded"), "\n".join(holdfast.err.since(mark))
     assert not echo.connections, "the target has seen a probe"
+    with far.entered():
+        assert clients.exchange(REMOTE, b"it carries") == b"it carries"
+
+
+def slow_probe(hosts, tool, start_sshd, holdfast, target, delay_ms, timeout):
+    """A tunnel that is up when its path becomes so slow. Returns the wire."""
+    near, far = hosts
+    wire = Wire(near, far, tool)
+    sshd = start_sshd({}, host=Link.FAR, prefix=far.prefix)
+    forward = {"remote": f"127.0.0.1:{REMOTE}", "to": target.address, "probe": "loop", "probe_interval": "3s"}
+    times = {"connect_timeout": timeout}
+    holdfast.run(definition({"peer": sshd}, {"t": {"host": "peer", "forwards": [forward]}}, times), "-vv")
+    holdfast.wait_up()
+    wire.set("delay", "both", delay_ms)
+    return wire
+
+
+def test_a_probe_that_comes_late(hosts, tool, start_sshd, new_holdfast, serve):
+    """It was given up when its connection was here, and what it says was not."""
+    near, far = hosts
+    holdfast = new_holdfast(near.prefix)
+    with near.entered():
+        echo = serve(servers.echo)
+    wire = slow_probe(hosts, tool, start_sshd, holdfast, echo, 700, "2s")
+    holdfast.wait_log(r"degraded \(was up\): .*nothing came within 2 s", 20)
+    holdfast.wait_log(r"a probe came back \S+ s after it was given up", 10)
+    assert not echo.connections, "the target has seen a probe"
+    mark = holdfast.err.mark()
+    wire.set("delay", "both", 0)
+    holdfast.wait_log(r"carries again, as its probe shows", 30, mark)
+    with far.entered():
+        assert clients.exchange(REMOTE, b"it carries") == b"it carries"
+    assert len(echo.connections) == 1, "the target has seen a probe"
+
+
+@pytest.mark.parametrize("timeout", ["3s", "10s"])
+def test_a_probe_that_comes_later_than_a_client_waits(hosts, tool, start_sshd, new_holdfast, serve, timeout):
+    """Its connection is with the target by then, which is told nothing: given up before or not."""
+    near, far = hosts
+    holdfast = new_holdfast(near.prefix)
+    with near.entered():
+        echo = serve(servers.echo)
+    wire = slow_probe(hosts, tool, start_sshd, holdfast, echo, 1200, timeout)
+    connection = echo.wait_connection(timeout=20)
+    if timeout == "3s":
+        holdfast.wait_log(r"a probe came back \S+ s after it was given up", 20)
+    wait_until(connection.finished.is_set, 20, "the probe's connection has ended")
+    wire.set("delay", "both", 0)
+    assert (connection.how, connection.received) == ("eof", 0)
+    assert bool(holdfast.err.matching("degraded")) == (timeout == "3s")
     with far.entered():
         assert clients.exchange(REMOTE, b"it carries") == b"it carries"
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "forward/loop.h"
+#include "forward/apart.h"
 
 /* A -R that the peer was asked to listen on `host` for, and a connection from `from`. */
 static bool may_be(const char *host, const char *from)
@@ -16,7 +16,7 @@ static bool may_be(const char *host, const char *from)
     forward_spec_init(&forward.own_spec);
     forward.own_spec.type = FORWARD_REMOTE;
     forward.own_spec.listen = (struct endpoint){.kind = ENDPOINT_TCP, .host = (char *)host, .port = 14444};
-    return loop_may_be(&forward, &offer);
+    return apart_may_be(&forward, &offer);
 }
 
 static void the_peers_loopback(void **state)
