@@ -105,24 +105,20 @@ static void check_definitions(struct check *check, const struct service_plan *pl
 static void check_pinning(struct check *check, const struct tunnel_spec *tunnel, const char *file)
 {
     char text[1200];
-    char *folder = file != NULL && strcmp(file, "none") != 0 ? strdup(file) : NULL;
-    char *end = folder != NULL ? strrchr(folder, '/') : NULL;
-    for (size_t i = 0; i < tunnel->host.hostnames.count && end != NULL; i++) {
+    for (size_t i = 0; i < tunnel->host.hostnames.count; i++) {
         if (host_key_is_pinned(&tunnel->host, tunnel->host.hostnames.items[i], tunnel->host.port)) {
-            end = NULL;
+            return;
         }
     }
-    if (end != NULL && end != folder) {
-        *end = '\0';
-        if (file_kind(folder, NULL) != FILE_MISSING &&
-            service_access_check(check->account, folder, SERVICE_WRITES, NULL) != OK) {
-            (void)snprintf(text, sizeof text,
-                           "strict_host_key_checking: accept_new pins the first key in %s, which the service has to be "
-                           "able to write: name another known_hosts_file, or pin the key now with 'holdfast trust "
-                           "--service %s'",
-                           file, tunnel->host.name);
-            problem(check, CLI_HOST_KEY, tunnel->name, text);
-        }
+    char *folder = file != NULL && strcmp(file, "none") != 0 ? platform_path_folder(file) : NULL;
+    if (folder != NULL && file_kind(folder, NULL) != FILE_MISSING &&
+        service_access_check(check->account, folder, SERVICE_WRITES, NULL) != OK) {
+        (void)snprintf(text, sizeof text,
+                       "strict_host_key_checking: accept_new pins the first key in %s, which the service has to be "
+                       "able to write: name another known_hosts_file, or pin the key now with 'holdfast trust "
+                       "--service %s'",
+                       file, tunnel->host.name);
+        problem(check, CLI_HOST_KEY, tunnel->name, text);
     }
     free(folder);
 }

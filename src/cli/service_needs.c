@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "platform/platform.h"
 #include "session/host_key.h"
 
 #define LOW_PORTS_END 1024
@@ -37,13 +38,11 @@ static enum err add_folder_of(struct service_needs *needs, const struct service_
     bool is_made = is_below(path, own);
     (void)snprintf(own, sizeof own, "/run/%s/", plan->name);
     is_made = is_made || is_below(path, own);
-    char *folder = strdup(path);
-    char *end = folder != NULL ? strrchr(folder, '/') : NULL;
-    enum err result = folder == NULL ? ERR_MEMORY : OK;
-    if (end != NULL && !is_made) {
-        end[end == folder ? 1 : 0] = '\0';
-        result = add_once(&needs->writable, folder);
+    if (is_made) {
+        return OK;
     }
+    char *folder = platform_path_folder(path);
+    enum err result = folder == NULL ? ERR_MEMORY : add_once(&needs->writable, folder);
     free(folder);
     return result;
 }

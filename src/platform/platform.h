@@ -37,6 +37,9 @@ bool platform_path_is_absolute(const char *path);
 /* True for a path below `folder`, as both are written: links and `..` are not followed. On Windows capitals and both
  * separators are alike. */
 bool platform_path_is_below(const char *folder, const char *path);
+/* The folder that the file `path` is in, as it is written, as a heap string: "/" of "/a", "." of "a"; on Windows "C:\"
+ * of "C:\a" and "C:" of "C:a". NULL when out of memory. */
+char *platform_path_folder(const char *path);
 /* `path` as seen from directory `dir` (returned as is when absolute; a leading ~/ is the home directory). On Windows
  * \a is a path on `dir`'s drive, and /dev/null is NUL. */
 char *platform_path_resolve(const char *dir, const char *path);

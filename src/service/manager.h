@@ -68,8 +68,8 @@ char *service_log_path(const char *name);
 /* What service_install would give the service manager, as a heap string in *out. ERR_UNSUPPORTED on Windows, ERR_USAGE
  * for what cannot be said there. Changes nothing. */
 enum err service_text(const struct service_plan *plan, char **out, struct err_info *info);
-/* OK when `account` may do that with the file or folder `path`, and on Windows, where service_make_folders sees to it.
- * ERR_REFUSED with what to run; ERR_USAGE: there is no such account. */
+/* OK when `account` may do that with the file or folder `path`. On Windows only what it writes to is looked at:
+ * service_make_folders sees to the rest. ERR_REFUSED with what to do; ERR_USAGE: there is no such account. */
 enum err service_access_check(const char *account, const char *path, enum service_access access, struct err_info *info);
 /* OK when this process may change services; else ERR_IO with what to do about it, or ERR_UNSUPPORTED where there is no
  * service manager of a kind that we know. */

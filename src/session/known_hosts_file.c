@@ -7,6 +7,7 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "platform/platform.h"
 
 #define FILE_CAP_BYTES (64U << 20)
 
@@ -148,25 +149,9 @@ void known_hosts_search_files(const struct string_list *files, const char *name,
         *out = plain;
 }
 
-/* The folder of a path, as a heap string; NULL when the path names none. */
-static char *folder_of(const char *path)
-{
-    size_t len = strlen(path);
-    while (len > 0 && path[len - 1] != '/' && path[len - 1] != '\\')
-        len--;
-    if (len < 2)
-        return NULL;
-    char *folder = malloc(len);
-    if (folder != NULL) {
-        memcpy(folder, path, len - 1);
-        folder[len - 1] = '\0';
-    }
-    return folder;
-}
-
 static void make_folder(const char *path)
 {
-    char *folder = folder_of(path);
+    char *folder = platform_path_folder(path);
     if (folder == NULL)
         return;
     uv_fs_t request;

@@ -80,6 +80,12 @@ static void paths_resolve(void **state)
     expect_path(platform_path_resolve("/etc/holdfast", "~a"), "/etc/holdfast/~a");
     expect_path(platform_path_resolve(NULL, "a"), "a");
     expect_path(platform_path_resolve("", "a"), "a");
+    expect_path(platform_path_folder("/var/lib/holdfast/known_hosts"), "/var/lib/holdfast");
+    expect_path(platform_path_folder("/var//a"), "/var");
+    expect_path(platform_path_folder("/a"), "/");
+    expect_path(platform_path_folder("//a"), "/");
+    expect_path(platform_path_folder("b/a\\c"), "b");
+    expect_path(platform_path_folder("a"), ".");
     expect_path(platform_home_dir(), "/home/me");
     expect_path(platform_ssh_dir(), "/home/me/.ssh");
 }
@@ -133,6 +139,16 @@ static void paths_resolve_on_windows(void **state)
     expect_path(platform_path_resolve("\\\\server\\share", "\\a.key"), "\\a.key");
     expect_path(platform_path_resolve("C:\\d", "/dev/null"), "NUL");
     expect_path(platform_path_resolve("C:\\d", "nul"), "NUL");
+    expect_path(platform_path_folder("C:\\ProgramData\\holdfast\\state\\known_hosts"),
+                "C:\\ProgramData\\holdfast\\state");
+    expect_path(platform_path_folder("C:\\ProgramData/holdfast\\/known_hosts"), "C:\\ProgramData/holdfast");
+    expect_path(platform_path_folder("C:\\a"), "C:\\");
+    expect_path(platform_path_folder("c:/a"), "c:/");
+    expect_path(platform_path_folder("C:a"), "C:");
+    expect_path(platform_path_folder("C:b\\a"), "C:b");
+    expect_path(platform_path_folder("\\a"), "\\");
+    expect_path(platform_path_folder("\\\\server\\share\\a"), "\\\\server\\share");
+    expect_path(platform_path_folder("a"), ".");
     assert_true(platform_path_is_below("C:\\Users\\me\\.ssh", "c:/users/ME/.ssh\\known_hosts"));
     assert_false(platform_path_is_below("C:\\Users\\me\\.ssh", "C:\\Users\\me\\.ssh-other\\known_hosts"));
     assert_false(platform_path_is_below("C:\\Users\\me\\.ssh", "C:\\Users"));

@@ -203,7 +203,7 @@ def test_install_looks_at_who_may_read_the_key(service, defined, sshd, tmp_path)
     defined()
     code, said = service("install")
     assert code == 3, said
-    assert "NT SERVICE\\holdfast" in said and re.search(r'icacls "Z:.*user_ed25519"', said), said
+    assert "NT SERVICE\\holdfast" in said and re.search(r'icacls "Z:.*user_ed25519" .* "\*S-1-5-80-', said), said
 
     key = make_key(tmp_path / "for_all")
     key.chmod(0o644)
@@ -214,6 +214,32 @@ def test_install_looks_at_who_may_read_the_key(service, defined, sshd, tmp_path)
     code, said = service("install", "--account", "NOBODY\\knows")
     assert code == 2 and "there is no account" in said, said
     assert service("status")[0] == 2, "nothing was installed"
+
+
+def test_a_first_key_can_be_pinned(service, defined, tmp_path):
+    """Where it cannot, any key would be taken at each connection."""
+    defined(strict_host_key_checking="accept_new")
+    (FOLDER / "known_hosts").write_text("")
+    said = service("install")[1]
+    assert re.search(r"t: strict_host_key_checking: accept_new pins the first key in .*holdfast.known_hosts, which", said), said
+    wanted = r'holdfast cannot be written by NT SERVICE\\holdfast; name a place in C:\\.*\\state, or run: icacls "C:.*S-1-5-80-'
+    assert re.search(wanted, said), said
+    assert service("status")[0] == 2, "nothing was installed"
+
+    open_folder = tmp_path / "open"
+    open_folder.mkdir()
+    open_folder.chmod(0o777)
+    defined(strict_host_key_checking="accept_new", known_hosts_file=native(open_folder / "known_hosts"))
+    said = service("install")[1]
+    assert "accept_new" not in said and "cannot be written" not in said, said
+
+    port = defined(strict_host_key_checking="accept_new", known_hosts_file="state\\known_hosts")
+    code, said = service("install", *SYSTEM)
+    assert code == 0, said
+    assert service("start")[0] == 0
+    wait_until(lambda: answers(port), 20, "the tunnel carries")
+    assert (FOLDER / "state" / "known_hosts").read_text().startswith("[")
+    assert service("stop")[0] == 0
 
 
 def test_a_folder_that_is_a_link_is_refused(service, defined, tmp_path):

@@ -104,6 +104,16 @@ bool platform_path_is_below(const char *folder, const char *path)
     return strncmp(path, folder, len) == 0 && path[len] == '/';
 }
 
+char *platform_path_folder(const char *path)
+{
+    const char *end = strrchr(path, '/');
+    while (end != NULL && end > path && end[-1] == '/')
+        end--;
+    if (end == NULL)
+        return strdup(".");
+    return end == path ? strdup("/") : strndup(path, (size_t)(end - path));
+}
+
 char *platform_path_resolve(const char *dir, const char *path)
 {
     if (path[0] == '~' && (path[1] == '/' || path[1] == 0))

@@ -16,6 +16,8 @@
     (FILE_READ_DATA | FILE_WRITE_DATA | FILE_APPEND_DATA | DELETE | WRITE_DAC | WRITE_OWNER | GENERIC_READ |           \
      GENERIC_WRITE | GENERIC_ALL | MAXIMUM_ALLOWED)
 #define READING_RIGHTS (FILE_READ_DATA | GENERIC_READ | GENERIC_ALL)
+#define WRITING_RIGHTS                                                                                                 \
+    (FILE_WRITE_DATA | GENERIC_WRITE | GENERIC_ALL) /* of a folder: FILE_ADD_FILE, which is the same */
 
 /* --- accounts --- */
 
@@ -313,13 +315,31 @@ static bool is_member(PSID account, PSID group)
            (all_services || is_any_of(group, of_services, sizeof of_services / sizeof of_services[0]));
 }
 
-bool win_acl_lets_read(PACL acl, PSID account)
+static bool lets(PACL acl, PSID account, ACCESS_MASK rights)
 {
     for (DWORD i = 0; i < acl->AceCount; i++) { /* the first that speaks of it decides */
         ACCESS_ALLOWED_ACE *ace = entry_at(acl, i);
-        if (ace != NULL && (ace->Mask & READING_RIGHTS) != 0 && is_member(account, &ace->SidStart)) {
+        if (ace != NULL && (ace->Mask & rights) != 0 && is_member(account, &ace->SidStart)) {
             return allows(ace);
         }
     }
     return false;
+}
+
+bool win_acl_lets_read(PACL acl, PSID account)
+{
+    return lets(acl, account, READING_RIGHTS);
+}
+
+bool win_acl_lets_write(PACL acl, PSID account)
+{
+    return lets(acl, account, WRITING_RIGHTS);
+}
+
+bool win_system_lets(PACL acl, PSID account, ACCESS_MASK right)
+{
+    TRUSTEE_W trustee;
+    ACCESS_MASK rights = 0;
+    BuildTrusteeWithSidW(&trustee, account);
+    return GetEffectiveRightsFromAclW(acl, &trustee, &rights) == ERROR_SUCCESS && (rights & right) != 0;
 }

@@ -51,7 +51,11 @@ struct win_strangers {
 /* Keepers, services and owners by reference (CREATOR OWNER, OWNER RIGHTS) are admitted always. Denials change nothing.
  */
 void win_acl_strangers(PACL acl, const PSID *admitted, size_t admitted_count, struct win_strangers *out);
-/* Does the list let the account read? Its memberships are those that every account of its kind has. */
+/* Does the list let the account read, or write to a file or make one in a folder? Its memberships are those that every
+ * account of its kind has. */
 bool win_acl_lets_read(PACL acl, PSID account);
+bool win_acl_lets_write(PACL acl, PSID account);
+/* What the system thinks of one right of an account whose groups we do not know. */
+bool win_system_lets(PACL acl, PSID account, ACCESS_MASK right);
 
 #endif

@@ -89,6 +89,16 @@ static void append_name(char *out, size_t cap_bytes, PSID sid)
     free(name);
 }
 
+/* As icacls takes an account: one that has no name yet, such as a service that is still to be installed, by its SID
+ * behind a '*'. */
+static void append_trustee(char *out, size_t cap_bytes, PSID sid)
+{
+    char *name = win_sid_name(sid);
+    append(out, cap_bytes, "%s%s", name != NULL && strncmp(name, "S-1-", 4) == 0 ? "*" : "",
+           name != NULL ? name : "an unknown account");
+    free(name);
+}
+
 /* The command that gives the file the list which mend() makes. SIDs stand for groups, since icacls takes their names in
  * the language of Windows only. */
 static void mend_line(const struct look *look, PSID reader, const struct win_strangers *strangers, char *out,
@@ -100,7 +110,7 @@ static void mend_line(const struct look *look, PSID reader, const struct win_str
     for (size_t i = 0; i < 2; i++) {
         if (readers[i] != NULL && !win_sid_is_keeper(readers[i])) {
             append(out, cap_bytes, " \"");
-            append_name(out, cap_bytes, readers[i]);
+            append_trustee(out, cap_bytes, readers[i]);
             append(out, cap_bytes, ":(R)\"");
         }
     }
@@ -167,15 +177,6 @@ static enum err check_strangers(const struct look *look, PSID reader, struct err
     return strangers.count + strangers.left_out == 0 ? OK : say_strangers(look, reader, &strangers, info);
 }
 
-/* What the system thinks of an account whose groups we do not know. */
-static bool system_lets_read(const struct look *look, PSID account)
-{
-    TRUSTEE_W trustee;
-    ACCESS_MASK rights = 0;
-    BuildTrusteeWithSidW(&trustee, account);
-    return GetEffectiveRightsFromAclW(look->acl, &trustee, &rights) == ERROR_SUCCESS && (rights & FILE_READ_DATA) != 0;
-}
-
 /* The account itself must be able to read it. */
 static enum err check_reader(const struct look *look, PSID account, const char *name, struct err_info *info)
 {
@@ -187,7 +188,8 @@ static enum err check_reader(const struct look *look, PSID account, const char *
                        "\"%s\"",
                        look->path, name, look->path);
     }
-    if (look->acl == NULL || win_acl_lets_read(look->acl, account) || system_lets_read(look, account)) {
+    if (look->acl == NULL || win_acl_lets_read(look->acl, account) ||
+        win_system_lets(look->acl, account, FILE_READ_DATA)) {
         return OK;
     }
     (void)snprintf(what, sizeof what, "cannot be read by %.200s", name);

@@ -114,6 +114,24 @@ bool platform_path_is_below(const char *folder, const char *path)
     return is_separator(path[len]);
 }
 
+char *platform_path_folder(const char *path)
+{
+    bool has_drive = path[0] != 0 && path[1] == ':';
+    size_t root = has_drive ? 2 : 0; /* what is never taken away: "C:", "C:\", "\" */
+    size_t len = strlen(path);
+    root += path[root] != 0 && is_separator(path[root]) ? 1 : 0;
+    while (len > root && !is_separator(path[len - 1]))
+        len--;
+    while (len > root && is_separator(path[len - 1]))
+        len--;
+    char *folder = len == 0 ? _strdup(".") : malloc(len + 1);
+    if (folder != NULL && len > 0) {
+        memcpy(folder, path, len);
+        folder[len] = 0;
+    }
+    return folder;
+}
+
 /* "C:" + "\a" for a path from the root of the drive that `dir` is on. */
 static char *on_drive_of(const char *dir, const char *path)
 {

@@ -208,9 +208,33 @@ enum err service_text(const struct service_plan *plan, char **out, struct err_in
 
 enum err service_access_check(const char *account, const char *path, enum service_access access, struct err_info *info)
 {
-    (void)account;
-    (void)path;
-    (void)access;
-    (void)info;
-    return OK;
+    PSECURITY_DESCRIPTOR descriptor = NULL;
+    PACL acl = NULL;
+    union win_sid sid;
+    if (access != SERVICE_WRITES) {
+        return OK; /* service_make_folders has seen to it, and keys are looked at by themselves */
+    }
+    enum err result = win_sid_of_account(account, &sid, info);
+    wchar_t *wide = win_wide(path);
+    if (result != OK || wide == NULL) {
+        free(wide);
+        return result != OK ? result : err_set(info, ERR_IO, "%s is not a file name", path);
+    }
+    DWORD code =
+        GetNamedSecurityInfoW(wide, SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, NULL, NULL, &acl, NULL, &descriptor);
+    if (code != ERROR_SUCCESS) {
+        result = err_set(info, ERR_IO, "the access list of %s cannot be read: %s", path, win_err_text(code));
+    } else if (acl != NULL && !win_acl_lets_write(acl, &sid.sid) && !win_system_lets(acl, &sid.sid, FILE_WRITE_DATA)) {
+        char *state = service_state_dir();
+        char *text = win_sid_text(&sid.sid);
+        result =
+            err_set(info, ERR_REFUSED,
+                    "%s cannot be written by %s; name a place in %s, or run: icacls \"%s\" /grant \"*%s:(OI)(CI)(M)\"",
+                    path, account, state != NULL ? state : "its state folder", path, text != NULL ? text : "");
+        free(state);
+        free(text);
+    }
+    (void)LocalFree(descriptor);
+    free(wide);
+    return result;
 }

@@ -182,6 +182,30 @@ static void readers_are_known(void **state)
     assert_false(reads(HOLDFAST, none, 0));
 }
 
+static bool writes(const char *account, const struct entry *entries, size_t count)
+{
+    struct win_acl acl;
+    union win_sid sid = sid_of(account);
+    make_list(&acl, entries, count);
+    return win_acl_lets_write(win_acl_list(&acl), &sid.sid);
+}
+
+static void writers_are_known(void **state)
+{
+    static const struct entry reader[] = {{HOLDFAST, FILE_GENERIC_READ | FILE_GENERIC_EXECUTE, false, 0}};
+    static const struct entry own[] = {{HOLDFAST, FILE_GENERIC_READ | FILE_GENERIC_WRITE, false, 0}};
+    static const struct entry users[] = {{"S-1-5-32-545", FILE_ADD_FILE, false, 0}};
+    static const struct entry keepers[] = {{"S-1-5-32-544", FILE_ALL_ACCESS, false, 0}};
+    static const struct entry below[] = {{HOLDFAST, FILE_ALL_ACCESS, false, INHERIT_ONLY_ACE}};
+    (void)state;
+    assert_false(writes(HOLDFAST, reader, 1));
+    assert_true(writes(HOLDFAST, own, 1));
+    assert_true(writes(HOLDFAST, users, 1));
+    assert_false(writes(HOLDFAST, keepers, 1));
+    assert_true(writes("LocalSystem", keepers, 1));
+    assert_false(writes(HOLDFAST, below, 1));
+}
+
 static void a_private_file_is_made_once_and_is_fit_for_a_key(void **state)
 {
     wchar_t folder[MAX_PATH];
@@ -220,6 +244,7 @@ int main(void)
         cmocka_unit_test(strangers_are_found),
         cmocka_unit_test(many_strangers_are_counted),
         cmocka_unit_test(readers_are_known),
+        cmocka_unit_test(writers_are_known),
         cmocka_unit_test(a_private_file_is_made_once_and_is_fit_for_a_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
