@@ -76,8 +76,12 @@ bool platform_is_service(void);
 
 /* For program.c: the flags of uv_spawn (no window of its own; a process group that can be killed as one). */
 unsigned platform_program_flags(void);
-/* Kills a program that platform_program_flags began, and what it started where the system can. */
-void platform_program_kill(uv_process_t *process);
+/* Kills a program that platform_program_flags began, and what it started where the system can. 0 or a libuv status. */
+int platform_program_kill(uv_process_t *process);
+/* Before the handle of a program that still runs is closed: what the system keeps of it once it has ended is thrown
+ * away by platform_program_reap. */
+void platform_program_forget(const uv_process_t *process);
+void platform_program_reap(void);
 /* What a program of this system printed, as a heap string in UTF-8, up to the first NUL: UTF-16LE, UTF-8, or the
  * console's code page of Windows. NULL when out of memory. */
 char *platform_program_text(const char *bytes, size_t len);

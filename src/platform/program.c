@@ -8,6 +8,7 @@
 
 enum {
     CHUNK_BYTES = 4096,
+    GONE_MS = 2000,          /* so soon is gone what was killed */
     OUTPUT_MAX_BYTES = 4096, /* the first ones are kept */
     ERRORS_MAX_BYTES = 1024  /* the last ones are kept */
 };
@@ -115,6 +116,19 @@ static void on_process_exit(uv_process_t *process, int64_t status, int number)
     check_done(program);
 }
 
+/* What another user's rights, or the system, keep from ending is left alone. */
+static void abandon(struct program *program, int uv_status)
+{
+    program->result.uv_status = uv_status;
+    platform_program_forget(&program->process);
+    close_all(program);
+}
+
+static void on_not_gone(uv_timer_t *timer)
+{
+    abandon(timer->data, UV_ETIMEDOUT);
+}
+
 /* Ends it for the reason given; on_process_exit follows, since a killed program is reaped like any other. */
 static void give_up(struct program *program, enum err code)
 {
@@ -123,10 +137,15 @@ static void give_up(struct program *program, enum err code)
     }
     program->result.code = code;
     (void)uv_timer_stop(&program->deadline);
-    if (program->running && !program->exited) {
-        platform_program_kill(&program->process);
-    } else {
+    if (!program->running || program->exited) {
         close_all(program);
+        return;
+    }
+    int status = platform_program_kill(&program->process);
+    if (status == UV_EPERM) {
+        abandon(program, status);
+    } else {
+        (void)uv_timer_start(&program->deadline, on_not_gone, GONE_MS, 0);
     }
 }
 
@@ -282,6 +301,7 @@ struct program *program_start(uv_loop_t *loop, const struct program_options *opt
     if (program == NULL) {
         return NULL;
     }
+    platform_program_reap();
     program->on_done = on_done;
     program->arg = arg;
     program->drain_ms = options->drain_ms;

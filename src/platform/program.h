@@ -25,7 +25,7 @@ struct program_options {
 
 struct program_result {
     enum err code;       /* OK: it ran to its end; ERR_IO: it did not start; ERR_TIMEOUT, ERR_CANCELLED: killed */
-    int uv_status;       /* why it did not start */
+    int uv_status;       /* why it did not start, or could not be killed and goes on; 0: it did, or is gone */
     int64_t exit_status; /* what it ended with */
     int signal;          /* what ended it, or 0 */
     const char *output;  /* the beginning of its standard output (4 KiB), as UTF-8 */
@@ -37,7 +37,7 @@ typedef void (*program_done)(void *arg, const struct program_result *result);
 
 /* Starts it with nothing as its standard input. NULL: out of memory; all else is told by `on_done`. */
 struct program *program_start(uv_loop_t *loop, const struct program_options *options, program_done on_done, void *arg);
-/* Kills it; on_done comes with ERR_CANCELLED once it is gone. */
+/* Kills it; on_done comes with ERR_CANCELLED once it is gone, or 2 s later when it does not go. */
 void program_cancel(struct program *program);
 /* From now on it has so long at most, as if that had been its timeout_ms. */
 void program_limit(struct program *program, uint64_t timeout_ms);

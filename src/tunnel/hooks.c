@@ -112,6 +112,21 @@ static void log_lines(const struct job *job, const char *text)
     }
 }
 
+/* One that could not be killed: it goes on without us. */
+static void log_left(const struct job *job, const struct program_result *result)
+{
+    const char *name = name_of(job->which);
+    const char *why = result->uv_status == UV_ETIMEDOUT ? "it is still there" : err_uv_text(result->uv_status);
+    char text[32];
+    if (result->code == ERR_TIMEOUT && !job->is_last) {
+        log_warning(job->log_name, "%s: '%s' had not ended after %s (hook_timeout) and cannot be killed: %s", name,
+                    job->words[0], duration_text(job->timeout_ms, text, sizeof text), why);
+    } else {
+        log_warning(job->log_name, "%s: '%s' cannot be killed, and the tunnel ends without it: %s", name, job->words[0],
+                    why);
+    }
+}
+
 static void log_end(const struct job *job, const struct program_result *result)
 {
     const char *name = name_of(job->which);
@@ -119,6 +134,8 @@ static void log_end(const struct job *job, const struct program_result *result)
     if (result->code == ERR_IO) {
         log_warning(job->log_name, "%s: '%s' could not be started: %s", name, job->words[0],
                     err_uv_text(result->uv_status));
+    } else if (result->code != OK && result->uv_status != 0) {
+        log_left(job, result);
     } else if (result->code == ERR_TIMEOUT && !job->is_last) {
         log_warning(job->log_name, "%s: '%s' was killed, since it had not ended after %s (hook_timeout)", name,
                     job->words[0], duration_text(job->timeout_ms, text, sizeof text));

@@ -11,7 +11,7 @@ import pytest
 from harness import clients, servers
 from harness.holdfast import definition, runner
 from harness.ports import free_port
-from harness.proc import wait_until
+from harness.proc import children_of, command_of, state_of, wait_until
 
 native = pytest.mark.skipif(bool(runner()), reason="the hooks here are scripts of this machine")
 
@@ -84,6 +84,36 @@ def test_one_that_hangs_stops_nothing(sshd, holdfast, serve, tmp_path):
     holdfast.wait_log(r"on_up: 'sleep' was killed, since it had not ended after 2s \(hook_timeout\)", 15)
     assert holdfast.stop() == 0
     assert notes.all()[-1]["state"] == "stopped"
+
+
+@native
+def test_one_that_cannot_be_killed_is_left_alone(sshd, new_holdfast, serve, tmp_path):
+    """As a helper that has become root under an ordinary holdfast; here one of another user, and we may kill our own alone."""
+    holdfast = new_holdfast(["setpriv", "--bounding-set=-kill", "--inh-caps=-kill"])
+    notes = Notes(tmp_path)
+    other = ["setpriv", "--reuid=65534", "--clear-groups", "sleep", "1000"]
+    run(holdfast, sshd, serve(servers.echo), on_up=other, on_down=notes.hook(), hook_timeout="1s")
+    line = r"on_up: 'setpriv' had not ended after 1s \(hook_timeout\) and cannot be killed: operation not permitted"
+    left = []
+    try:
+        holdfast.wait_log(line, 10)
+        left += children_of(holdfast.pid)
+        assert [command_of(pid) for pid in left] == ["sleep 1000"]
+        ended = left.pop()
+        os.kill(ended, signal.SIGKILL)
+        wait_until(lambda: state_of(ended) == "Z", 10, "it has ended")
+        sshd.kill_sessions()
+        notes.wait(1)
+        wait_until(lambda: state_of(ended) is None, 10, "its end is taken note of")
+        holdfast.err.wait_for(line, 10, count=2)
+        left += children_of(holdfast.pid)
+        holdfast.signal(signal.SIGTERM)
+        assert holdfast.wait() == 0
+        assert [command_of(pid) for pid in left] == ["sleep 1000"]
+        assert notes.all()[-1]["state"] == "stopped"
+    finally:
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
 
 
 @native

@@ -13,9 +13,18 @@ unsigned platform_program_flags(void)
     return UV_PROCESS_WINDOWS_HIDE;
 }
 
-void platform_program_kill(uv_process_t *process)
+int platform_program_kill(uv_process_t *process)
 {
-    (void)uv_process_kill(process, SIGKILL);
+    return uv_process_kill(process, SIGKILL);
+}
+
+void platform_program_forget(const uv_process_t *process)
+{
+    (void)process; /* the system keeps nothing of what has ended but for who holds a handle */
+}
+
+void platform_program_reap(void)
+{
 }
 
 char *platform_program_text(const char *bytes, size_t len)

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 
-from .proc import wait_until
+from .proc import descendants_of, state_of, wait_until
 
 TMUX = shutil.which("tmux")
 
@@ -57,4 +57,8 @@ class Tmux:
         self._call("resize-window", "-x", width, "-y", height)
 
     def end(self):
+        """With what runs in it, which may take a moment to give the terminal back."""
+        pid = self.ask("pane_pid")
+        below = [int(pid), *descendants_of(int(pid))] if pid else []
         self._call("kill-server")
+        wait_until(lambda: all(state_of(pid) in (None, "Z") for pid in below), 10, "what ran in the terminal has ended")
