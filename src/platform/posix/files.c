@@ -1,17 +1,14 @@
 /* Key files, private files and lock files. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/lock_text.h"
 #include "platform/platform.h"
-
-#define LOCK_MARK " holdfast\n" /* after the number of the process */
-#define LOCK_CAP_BYTES 48
 
 struct platform_lock {
     char *path;
@@ -84,36 +81,30 @@ enum err platform_private_file_new(const char *path, const void *data, size_t le
 }
 
 /* The process that wrote the lock file, 0 when that cannot be read. */
-static long lock_holder(int fd)
+static unsigned long lock_holder(int fd)
 {
-    char text[LOCK_CAP_BYTES];
+    char text[LOCK_TEXT_CAP_BYTES];
     ssize_t len = pread(fd, text, sizeof text - 1, 0);
     if (len <= 0)
         return 0;
     text[len] = 0;
-    return strtol(text, NULL, 10);
+    return lock_text_holder(text);
 }
 
-/* Whether holdfast made the file: it says so, or it is one that was left without its words, by an end of the power or
- * by a version that wrote the number alone. */
+/* Whether holdfast made the file: it says so, or it is one without its words that nobody else can have made. */
 static bool is_lock_of_ours(int fd)
 {
-    char text[LOCK_CAP_BYTES];
+    char text[LOCK_TEXT_CAP_BYTES];
     struct stat status;
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size >= LOCK_CAP_BYTES)
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_size >= LOCK_TEXT_CAP_BYTES)
         return false;
     ssize_t len = pread(fd, text, sizeof text - 1, 0);
     if (len < 0)
         return false;
     text[len] = 0;
-    char *word = text + strspn(text, "0123456789");
-    if (word != text && strcmp(word, LOCK_MARK) == 0)
-        return true;
-    for (ssize_t i = 0; i < len; i++) {
-        if (text[i] != 0 && strchr("0123456789\n", text[i]) == NULL)
-            return false;
-    }
-    return status.st_uid == geteuid() && (status.st_mode & 07777U) == 0600;
+    enum lock_text kind = lock_text_look(text, (size_t)len);
+    return kind == LOCK_TEXT_OURS ||
+           (kind == LOCK_TEXT_BARE && status.st_uid == geteuid() && (status.st_mode & 07777U) == 0600);
 }
 
 /* True when `path` is still the file that `fd` has open: its last holder may have removed it while we waited. */
@@ -143,22 +134,22 @@ static enum err open_locked(const char *path, int *out_fd, struct err_info *info
             continue;
         }
         int failed = errno;
-        long holder = lock_holder(fd);
+        unsigned long holder = lock_holder(fd);
         (void)close(fd);
         if (failed == EINTR)
             continue;
         if (failed != EWOULDBLOCK)
             return err_set(info, ERR_IO, "cannot lock %s: %s", path, strerror(failed));
-        if (holder <= 0)
+        if (holder == 0)
             return err_set(info, ERR_BUSY, "already kept by another process");
-        return err_set(info, ERR_BUSY, "already kept by process %ld", holder);
+        return err_set(info, ERR_BUSY, "already kept by process %lu", holder);
     }
 }
 
 enum err platform_lock_take(const char *path, struct platform_lock **out, struct err_info *info)
 {
     int fd = -1;
-    char text[LOCK_CAP_BYTES];
+    char text[LOCK_TEXT_CAP_BYTES];
     *out = NULL;
     struct platform_lock *lock = malloc(sizeof *lock);
     char *copy = strdup(path);
@@ -174,9 +165,9 @@ enum err platform_lock_take(const char *path, struct platform_lock **out, struct
         result = err_set(info, ERR_IO, "%s is there and is no lock of holdfast's; move it away, or remove it", path);
         goto out;
     }
-    int len = snprintf(text, sizeof text, "%ld" LOCK_MARK, (long)getpid());
+    size_t len = lock_text_make((unsigned long)getpid(), text);
     errno = ENOSPC; /* of a write that is cut short */
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)len, 0) != len) {
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, len, 0) != (ssize_t)len) {
         result = err_set(info, ERR_IO, "cannot write the lock file %s: %s", path, strerror(errno));
         (void)unlink(path);
         goto out;

@@ -1,22 +1,19 @@
 /* A lock is a file that nobody else may open for writing while we have it, and that goes when we do. */
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "platform/lock_text.h"
 #include "platform/platform.h"
 #include "platform/win/common.h"
 
 #define TRIES 10
 #define TRY_AGAIN_MS 20
 
-#define LOCK_MARK " holdfast\n" /* after the number of the process */
-#define LOCK_CAP_BYTES 48
-
 struct platform_lock {
     HANDLE file;
 };
 
 /* What the file at `path` says, as a string; its length, or -1: it cannot be read. A link is not followed. */
-static int read_lock(const wchar_t *path, char text[LOCK_CAP_BYTES], BY_HANDLE_FILE_INFORMATION *about)
+static int read_lock(const wchar_t *path, char text[LOCK_TEXT_CAP_BYTES], BY_HANDLE_FILE_INFORMATION *about)
 {
     DWORD len = 0;
     text[0] = 0;
@@ -24,7 +21,7 @@ static int read_lock(const wchar_t *path, char text[LOCK_CAP_BYTES], BY_HANDLE_F
                               OPEN_EXISTING, FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS, NULL);
     if (file == INVALID_HANDLE_VALUE)
         return -1;
-    BOOL is_read = GetFileInformationByHandle(file, about) && ReadFile(file, text, LOCK_CAP_BYTES - 1, &len, NULL);
+    BOOL is_read = GetFileInformationByHandle(file, about) && ReadFile(file, text, LOCK_TEXT_CAP_BYTES - 1, &len, NULL);
     (void)CloseHandle(file);
     text[is_read ? len : 0] = 0;
     return is_read ? (int)len : -1;
@@ -33,16 +30,15 @@ static int read_lock(const wchar_t *path, char text[LOCK_CAP_BYTES], BY_HANDLE_F
 /* The process that wrote the lock file, 0 when that cannot be read. */
 static unsigned long lock_holder(const wchar_t *path)
 {
-    char text[LOCK_CAP_BYTES];
+    char text[LOCK_TEXT_CAP_BYTES];
     BY_HANDLE_FILE_INFORMATION about;
-    return read_lock(path, text, &about) > 0 ? strtoul(text, NULL, 10) : 0;
+    return read_lock(path, text, &about) > 0 ? lock_text_holder(text) : 0;
 }
 
-/* True for a file that holdfast did not make. One of ours says so; it has no words, or only NULs, after an end of the
- * power, and a version wrote the number alone. What cannot be read is for open_alone. */
+/* True for a file that holdfast did not make. What cannot be read is for open_alone. */
 static bool is_of_others(const wchar_t *path)
 {
-    char text[LOCK_CAP_BYTES];
+    char text[LOCK_TEXT_CAP_BYTES];
     BY_HANDLE_FILE_INFORMATION about;
     DWORD attributes = GetFileAttributesW(path);
     if (attributes == INVALID_FILE_ATTRIBUTES)
@@ -52,16 +48,9 @@ static bool is_of_others(const wchar_t *path)
     int len = read_lock(path, text, &about);
     if (len < 0)
         return false;
-    if (about.nFileSizeHigh != 0 || about.nFileSizeLow >= LOCK_CAP_BYTES)
+    if (about.nFileSizeHigh != 0 || about.nFileSizeLow >= LOCK_TEXT_CAP_BYTES)
         return true;
-    const char *word = text + strspn(text, "0123456789");
-    if (word != text && strcmp(word, LOCK_MARK) == 0)
-        return false;
-    for (int i = 0; i < len; i++) {
-        if (text[i] != 0 && strchr("0123456789\n", text[i]) == NULL)
-            return true;
-    }
-    return false;
+    return lock_text_look(text, (size_t)len) == LOCK_TEXT_OTHERS;
 }
 
 /* Opens the lock file for us alone. A file on its way out denies access for a moment. */
@@ -83,7 +72,7 @@ static DWORD open_alone(const wchar_t *path, HANDLE *out)
 
 enum err platform_lock_take(const char *path, struct platform_lock **out, struct err_info *info)
 {
-    char text[LOCK_CAP_BYTES];
+    char text[LOCK_TEXT_CAP_BYTES];
     DWORD written = 0;
     HANDLE file = INVALID_HANDLE_VALUE;
     enum err result = OK;
@@ -109,7 +98,7 @@ enum err platform_lock_take(const char *path, struct platform_lock **out, struct
         result = err_set(info, ERR_IO, "cannot open the lock file %s: %s", path, win_err_text(failed));
         goto out;
     }
-    int len = snprintf(text, sizeof text, "%lu" LOCK_MARK, GetCurrentProcessId());
+    size_t len = lock_text_make(GetCurrentProcessId(), text);
     if (!SetEndOfFile(file) || !WriteFile(file, text, (DWORD)len, &written, NULL)) {
         result = err_set(info, ERR_IO, "cannot write the lock file %s: %s", path, win_err_text(GetLastError()));
         (void)CloseHandle(file);
