@@ -9,6 +9,7 @@
 
 #include "platform/lock_text.h"
 #include "platform/platform.h"
+#include "platform/posix/write_all.h"
 
 struct platform_lock {
     char *path;
@@ -48,28 +49,13 @@ enum err platform_key_file_check_for(const char *path, const char *account, bool
     return OK;
 }
 
-static int write_all(int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(fd, data, len);
-        if (written < 0 && errno != EINTR) {
-            return errno;
-        }
-        if (written > 0) {
-            data += written;
-            len -= (size_t)written;
-        }
-    }
-    return fsync(fd) == 0 ? 0 : errno;
-}
-
 enum err platform_private_file_new(const char *path, const void *data, size_t len, struct err_info *info)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return err_set(info, ERR_IO, "%s cannot be made: %s", path, strerror(errno));
     }
-    int failed = write_all(fd, data, len);
+    int failed = posix_write_all(fd, data, len);
     if (close(fd) != 0 && failed == 0) {
         failed = errno;
     }

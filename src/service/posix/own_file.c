@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "platform/posix/write_all.h"
+
 #define HEAD_CAP_BYTES 512
 
 enum own_file own_file_look(const char *path, const char *mark)
@@ -50,22 +52,6 @@ static void make_folders(char *path)
     }
 }
 
-/* 0 or an errno. A full disk takes a part first, and says why when asked to take the rest. */
-static int write_all(int fd, const char *text)
-{
-    size_t left = strlen(text);
-    while (left > 0) {
-        ssize_t written = write(fd, text, left);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return written < 0 ? errno : ENOSPC;
-        text += written;
-        left -= (size_t)written;
-    }
-    return fchmod(fd, 0644) == 0 && fsync(fd) == 0 ? 0 : errno;
-}
-
 enum err own_file_write(const char *path, const char *text, struct err_info *info)
 {
     char new_path[PATH_MAX];
@@ -77,7 +63,7 @@ enum err own_file_write(const char *path, const char *text, struct err_info *inf
     int fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return err_set(info, ERR_IO, "%s cannot be written: %s", new_path, strerror(errno));
-    int failed = write_all(fd, text);
+    int failed = fchmod(fd, 0644) == 0 ? posix_write_all(fd, text, strlen(text)) : errno;
     if (close(fd) != 0 && failed == 0)
         failed = errno;
     if (failed == 0 && rename(new_path, path) != 0)
