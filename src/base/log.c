@@ -114,12 +114,6 @@ static void append_text(struct line *line, const char *text)
     append(line, text, strlen(text));
 }
 
-/* C0, DEL and C1: what a terminal could act upon. */
-static bool is_control(uint32_t code_point)
-{
-    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0);
-}
-
 static void append_escaped_text(struct line *line, const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;
@@ -127,7 +121,7 @@ static void append_escaped_text(struct line *line, const char *text)
         char escape[8];
         uint32_t code_point = 0;
         size_t len = utf8_sequence(at, &code_point);
-        if (len != 0 && !is_control(code_point)) {
+        if (len != 0 && !utf8_is_control(code_point)) {
             append(line, (const char *)at, len);
             at += len;
             continue;
@@ -160,7 +154,7 @@ static void append_json_string(struct line *line, const char *text)
         } else if (*at == '\n' || *at == '\r' || *at == '\t') {
             (void)snprintf(escape, sizeof escape, "\\%c", *at == '\n' ? 'n' : *at == '\r' ? 'r' : 't');
             append_text(line, escape);
-        } else if (is_control(code_point)) {
+        } else if (utf8_is_control(code_point)) {
             (void)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)code_point & 0xffffU);
             append_text(line, escape);
         } else {

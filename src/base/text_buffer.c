@@ -47,7 +47,7 @@ void text_buffer_add_shown(struct text_buffer *buffer, const char *text)
     while (*at != 0) {
         uint32_t code_point = 0;
         size_t len = utf8_sequence(at, &code_point);
-        if (len == 0 || code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0))
+        if (len == 0 || utf8_is_control(code_point))
             text_buffer_add(buffer, "?");
         else
             text_buffer_add_bytes(buffer, (const char *)at, len);

@@ -30,6 +30,11 @@ size_t utf8_sequence(const unsigned char *text, uint32_t *out_code_point)
     return len;
 }
 
+bool utf8_is_control(uint32_t code_point)
+{
+    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0);
+}
+
 char *utf8_repaired(const char *text)
 {
     const unsigned char *at = (const unsigned char *)text;

@@ -158,12 +158,6 @@ const char *text_nearest(const char *word, const char *const *known, size_t coun
     return best;
 }
 
-/* C0, DEL and C1: what a terminal could act upon. */
-static bool is_control(uint32_t code_point)
-{
-    return code_point < 0x20 || (code_point >= 0x7f && code_point < 0xa0);
-}
-
 const char *text_shown(const char *text, char *out, size_t cap_bytes)
 {
     const unsigned char *at = (const unsigned char *)text;
@@ -171,7 +165,7 @@ const char *text_shown(const char *text, char *out, size_t cap_bytes)
     while (*at != '\0') {
         uint32_t code_point = 0;
         size_t taken = utf8_sequence(at, &code_point);
-        bool shown = taken != 0 && !is_control(code_point);
+        bool shown = taken != 0 && !utf8_is_control(code_point);
         size_t more = shown ? taken : 1;
         if (len + more >= cap_bytes) {
             break;
