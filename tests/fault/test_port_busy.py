@@ -28,8 +28,7 @@ def start_far_sshd(start_sshd, hosts, link, tmp_path):
     """start(user) -> an sshd on `far` without ClientAlive, which `user` logs in to: root, or one who may do little."""
     passwd = tmp_path / "passwd"
     passwd.write_text(Path("/etc/passwd").read_text() + f"{USER}:x:47110:47110::/tmp:/bin/sh\n")
-    mount = f'mount --bind {passwd} /etc/passwd && exec "$@"'
-    prefix = [*hosts[1].prefix, "unshare", "--mount", "sh", "-c", mount, "sh"]
+    prefix = hosts[1].prefix_with(passwd, "/etc/passwd")
 
     def start(user):
         sshd = start_sshd({"ClientAliveInterval": "0"}, host=Link.FAR, prefix=prefix)
@@ -89,12 +88,7 @@ class Tunnel:
         (port,) = re.findall(r"Accepted publickey for .* port (\d+) ssh2", self.sshd.log.text())[-1:]
         self.link.cut()
         self.holdfast.wait_down(15)
-        self.far.nft(
-            "table inet forgotten {\n"
-            f" chain in {{ type filter hook input priority 0; tcp sport {port} drop\n }}\n"
-            f" chain out {{ type filter hook output priority 0; tcp dport {port} drop\n }}\n"
-            "}\n"
-        )
+        self.link.forget(port)
         return old
 
 

@@ -104,13 +104,7 @@ def test_the_way_back_was_forgotten_meanwhile(new_world):
     seen = subprocess.run([*world.far.prefix, "ss", "-Htn"], capture_output=True, text=True, check=True).stdout
     ports = re.findall(rf"{world.sshd.host}:{world.sshd.port}\s+\S+:(\d+)", seen)
     assert ports, "the session's connection is there"
-    old = ", ".join(ports)
-    world.far.nft(
-        "table inet forgot {\n"
-        f" chain in {{ type filter hook input priority 0; tcp sport {{ {old} }} drop\n }}\n"
-        f" chain out {{ type filter hook output priority 0; tcp dport {{ {old} }} drop\n }}\n"
-        "}\n"
-    )
+    world.link.forget(*ports)
     stopped = time.monotonic()
     world.holdfast.signal(signal.SIGSTOP)
     wait_until(lambda: not lost.intersection(world.sshd.session_pids()), 30, "sshd has ended the lost session")

@@ -43,6 +43,10 @@ class Namespace:
     def nft(self, script):
         run(*self.prefix, "nft", "-f", "-", stdin=script)
 
+    def prefix_with(self, path, over):
+        """A prefix as well, of a program that finds the file `path` in the place of `over`."""
+        return [*self.prefix, "unshare", "--mount", "sh", "-c", f'mount --bind {path} {over} && exec "$@"', "sh"]
+
     def sysctl(self, name, value):
         """Sets one that each namespace has of its own, such as net.ipv4.tcp_rmem."""
         run(*self.prefix, "sysctl", "-q", "-w", f"{name}={value}")
@@ -85,6 +89,16 @@ class Link:
 
     def heal(self):
         self.far.nft("delete table inet cut\n")
+
+    def forget(self, *ports):
+        """The connections to the far end from these ports are dead for ever, as behind a NAT that has forgotten them."""
+        gone = ", ".join(map(str, ports))
+        self.far.nft(
+            "table inet forgotten {\n"
+            f" chain in {{ type filter hook input priority 0; tcp sport {{ {gone} }} drop\n }}\n"
+            f" chain out {{ type filter hook output priority 0; tcp dport {{ {gone} }} drop\n }}\n"
+            "}\n"
+        )
 
 
 class Wire(Link):
