@@ -58,42 +58,27 @@ static void on_wake(void *arg, const char *why)
     supervisor_wake(arg);
 }
 
-/* Looks in each turn of the loop whether all tunnels have ended. Its handles do not keep the loop running. */
-struct last_work {
-    uv_prepare_t look;
-    uv_timer_t timer;
-    const struct supervisor *supervisor;
-};
-
 static void on_last_work(uv_timer_t *timer)
 {
     left_work = true;
     uv_stop(timer->loop);
 }
 
-static void on_look(uv_prepare_t *look)
+static void on_over(void *arg)
 {
-    struct last_work *last = look->data;
-    if (supervisor_is_over(last->supervisor)) {
-        (void)uv_prepare_stop(look);
-        (void)uv_timer_start(&last->timer, on_last_work, LAST_WORK_MS, 0);
-    }
+    (void)uv_timer_start(arg, on_last_work, LAST_WORK_MS, 0);
 }
 
 /* Runs the loop until nothing is left on it, or until all tunnels have ended and a worker takes too long. */
-static void run_to_the_end(uv_loop_t *loop, const struct supervisor *supervisor)
+static void run_to_the_end(uv_loop_t *loop, struct supervisor *supervisor)
 {
-    struct last_work last = {.supervisor = supervisor};
-    (void)uv_prepare_init(loop, &last.look);
-    (void)uv_timer_init(loop, &last.timer);
-    uv_unref((uv_handle_t *)&last.look);
-    uv_unref((uv_handle_t *)&last.timer);
-    last.look.data = &last;
-    (void)uv_prepare_start(&last.look, on_look);
+    uv_timer_t patience;
+    (void)uv_timer_init(loop, &patience);
+    uv_unref((uv_handle_t *)&patience);
+    supervisor_tell_over(supervisor, on_over, &patience);
     (void)uv_run(loop, UV_RUN_DEFAULT);
-    uv_close((uv_handle_t *)&last.look, NULL);
-    uv_close((uv_handle_t *)&last.timer, NULL);
-    (void)uv_run(loop, UV_RUN_NOWAIT); /* they are closed before they go */
+    uv_close((uv_handle_t *)&patience, NULL);
+    (void)uv_run(loop, UV_RUN_NOWAIT); /* it is closed before it goes */
 }
 
 /* Opens what a running supervisor needs, and closes it when all is over. Returns 0 or the exit code of a failure. */

@@ -42,6 +42,8 @@ struct supervisor {
     bool was_asked_to_stop;
     int exit_code;
     struct supervisor_watcher *watchers; /* newest first */
+    void (*on_over)(void *arg);
+    void *on_over_arg;
 };
 
 /* Makes the tunnel of one spec, with the lock of its name, and starts nothing. *out is NULL on failure. */

@@ -188,8 +188,11 @@ static bool is_over(const struct supervisor *supervisor)
 
 static void end_if_over(struct supervisor *supervisor)
 {
-    if (is_over(supervisor) && !uv_is_closing((uv_handle_t *)&supervisor->wake))
-        uv_close((uv_handle_t *)&supervisor->wake, NULL);
+    if (!is_over(supervisor) || uv_is_closing((uv_handle_t *)&supervisor->wake))
+        return;
+    uv_close((uv_handle_t *)&supervisor->wake, NULL);
+    if (supervisor->on_over != NULL)
+        supervisor->on_over(supervisor->on_over_arg);
 }
 
 void supervisor_on_stopped(void *arg, struct tunnel *tunnel)
@@ -284,9 +287,12 @@ void supervisor_stop(struct supervisor *supervisor)
     end_if_over(supervisor);
 }
 
-bool supervisor_is_over(const struct supervisor *supervisor)
+void supervisor_tell_over(struct supervisor *supervisor, void (*on_over)(void *arg), void *arg)
 {
-    return uv_is_closing((const uv_handle_t *)&supervisor->wake);
+    supervisor->on_over = on_over;
+    supervisor->on_over_arg = arg;
+    if (uv_is_closing((uv_handle_t *)&supervisor->wake))
+        on_over(arg);
 }
 
 bool supervisor_is_stopping(const struct supervisor *supervisor)

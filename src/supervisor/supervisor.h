@@ -59,9 +59,10 @@ void supervisor_wake(struct supervisor *supervisor);
 /* First call: graceful (grace_ms). Second call: at once. When all are stopped the supervisor closes its own handles, so
  * that uv_run returns. */
 void supervisor_stop(struct supervisor *supervisor);
-/* All tunnels have ended for good, and its own handles with them. What may still run are requests that nobody waits
- * for, such as the lookup of a name: those cannot be called back. */
-bool supervisor_is_over(const struct supervisor *supervisor);
+/* `on_over` is called once, from inside the supervisor, when all tunnels have ended for good and its own handles with
+ * them; at once when that is so already. What may still run are requests that nobody waits for, such as the lookup of a
+ * name: those cannot be called back. One at a time. */
+void supervisor_tell_over(struct supervisor *supervisor, void (*on_over)(void *arg), void *arg);
 /* It has been asked to stop. */
 bool supervisor_is_stopping(const struct supervisor *supervisor);
 /* Who wants to hear of changes; embedded in whatever that is. */
