@@ -1,4 +1,7 @@
 /* holdfast: dispatch only. */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cli/cli.h"
 #include "platform/platform.h"
 #include "service/service.h"
@@ -9,7 +12,9 @@ int main(int argc, char **argv)
     argv = uv_setup_args(argc, argv);
     int code = cli_main(argc, platform_arguments(argc, argv));
     if (service_left_work()) {
-        platform_exit(code);
+        (void)fflush(stdout);
+        (void)fflush(stderr);
+        _Exit(code);
     }
     return code;
 }

@@ -61,8 +61,6 @@ void platform_tcp_quick_ack(const uv_tcp_t *tcp);
 /* Has the loop told of input only once `bytes` of it are there (SO_RCVLOWAT, Linux), or the input has ended; 1: of any.
  * False where the system cannot, or where the socket's buffer is too small for such portions. */
 bool platform_tcp_receive_portion(const uv_tcp_t *tcp, unsigned bytes);
-/* Ends the process now, whatever its other threads do; what is buffered for standard output and error is written. */
-_Noreturn void platform_exit(int code);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
 

@@ -23,7 +23,7 @@ int service_run(const struct tunnel_spec *specs, size_t count, const struct supe
                 const struct service_definitions *definitions);
 
 /* Whether service_run has left a worker thread behind, as it does with one that waits for a name server that is gone:
- * its request cannot be called back. The process has to end by platform_exit, as exit() would wait for the thread. */
+ * its request cannot be called back. The process has to end by _Exit(), as exit() would wait for the thread. */
 bool service_left_work(void);
 
 /* For a process that the system's service manager has started as its service `name`: connects to the manager and calls

@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -54,13 +53,6 @@ static void raise_descriptor_limit(void)
 }
 
 enum { HEAP_KEEP_BYTES = 2 * 1024 * 1024, HEAP_MAP_BYTES = 8 * 1024 * 1024 };
-
-void platform_exit(int code)
-{
-    (void)fflush(stdout);
-    (void)fflush(stderr);
-    _exit(code);
-}
 
 void platform_init(void)
 {

@@ -21,13 +21,6 @@ static void use_utf8(void)
         (void)atexit(restore_code_page);
 }
 
-void platform_exit(int code)
-{
-    (void)fflush(stdout);
-    (void)fflush(stderr);
-    _exit(code);
-}
-
 void platform_init(void)
 {
     use_utf8();
