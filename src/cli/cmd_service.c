@@ -36,34 +36,29 @@ static int take_value(struct service_words *words, const char *flag, const char 
 static int take_one(struct service_words *words, bool installs)
 {
     static const char *const names[] = {"name", "help", "user", "account", "fix-acl", "print"};
-    static const char *const switches[] = {"user", "fix-acl", "print"};
     struct err_info info;
     struct args *args = &words->args;
     bool is_long = args->kind == ARG_LONG;
-    if ((args->kind == ARG_FLAG && args->flag == 'h') || (is_long && strcmp(args->text, "help") == 0)) {
+    bool is_switch = is_long && !args_has_joined(args);
+    if (cli_is_help(args)) {
         (void)fputs(help_text("service"), stdout);
         return CLI_OK;
-    }
-    for (size_t i = 0; is_long && args_has_joined(args) && i < sizeof switches / sizeof switches[0]; i++) {
-        if (strcmp(args->text, switches[i]) == 0) {
-            return cli_usage("--%s takes no value", args->text);
-        }
     }
     if (is_long && strcmp(args->text, "name") == 0) {
         return take_value(words, "--name", &words->name);
     }
-    if (is_long && strcmp(args->text, "user") == 0) {
+    if (is_switch && strcmp(args->text, "user") == 0) {
         words->is_persons = true;
         return service_use_persons(&info) == OK ? -1 : cli_usage("%s", info.message);
     }
-    if (installs && is_long && strcmp(args->text, "print") == 0) {
+    if (installs && is_switch && strcmp(args->text, "print") == 0) {
         words->print = true;
         return -1;
     }
     if (installs && is_long && strcmp(args->text, "account") == 0) {
         return take_value(words, "--account", &words->account);
     }
-    if (installs && is_long && strcmp(args->text, "fix-acl") == 0) {
+    if (installs && is_switch && strcmp(args->text, "fix-acl") == 0) {
         words->fix_acl = true;
         return -1;
     }
