@@ -175,6 +175,7 @@ void forward_session_down(struct forward *forward)
 {
     forward->session = NULL;
     probe_session_down(forward);
+    traffic_check_end(forward);
     apart_forget(forward);
     if (forward->spec->type != FORWARD_REMOTE) {
         return;
@@ -204,6 +205,7 @@ void forward_drain(struct forward *forward, const char *why)
         local_close(forward);
     } else {
         remote_cancel(forward);
+        traffic_check_end(forward);
     }
     struct list *link = forward->connections.next;
     while (link != &forward->connections) {
@@ -269,6 +271,11 @@ uint16_t forward_refused_port(const struct forward *forward)
 {
     bool is_refused = forward->state == FORWARD_FAILED || forward->state == FORWARD_PORT_BUSY;
     return is_refused && !forward->answer_due ? forward->refused_port : 0;
+}
+
+bool forward_port_is_elsewhere(const struct forward *forward)
+{
+    return forward_refused_port(forward) != 0 && forward->is_elsewhere;
 }
 
 void forward_set_busy(struct forward *forward, const struct err_info *why)

@@ -68,9 +68,11 @@ const char *forward_state_name(enum forward_state state);
 enum forward_state forward_get_state(const struct forward *forward);
 const struct forward_spec *forward_get_spec(const struct forward *forward);
 const struct err_info *forward_error(const struct forward *forward);
-/* Of a forward in FORWARD_FAILED or FORWARD_PORT_BUSY: the port of the peer that it refused to listen on; 0 when it is
- * not that. */
+/* Of a forward in FORWARD_FAILED or FORWARD_PORT_BUSY: the port of the peer that it refused to listen on, or granted
+ * without giving us its connections; 0 when it is not that. */
 uint16_t forward_refused_port(const struct forward *forward);
+/* Whether it is the latter: somebody else has that port, and forward_error says so. */
+bool forward_port_is_elsewhere(const struct forward *forward);
 /* That port is taken, `why` says by whom. The state changes without on_change. */
 void forward_set_busy(struct forward *forward, const struct err_info *why);
 /* The port it is bound to, 0 when none. */

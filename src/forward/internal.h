@@ -60,7 +60,10 @@ struct forward {
     struct asker *asker;   /* where the target moves; NULL otherwise, and once it has been closed */
     struct probe *probe;   /* NULL: there is none, or it has been closed */
     struct apart *apart;   /* likewise */
-    struct loop *looping;  /* the one that runs */
+    struct loop *looping;  /* the one that runs: the probe's, or */
+    struct loop *check;    /* the one that shows whether a port that was granted is ours */
+    bool is_elsewhere;     /* refused_port was granted, and is not ours */
+    bool unchecked_told;   /* that this could not be found out, once */
     bool drained, stopping, stopped_told;
 };
 
@@ -171,6 +174,14 @@ void apart_watch(struct connection *connection);
  * goes with that. */
 void apart_forget(struct forward *forward);
 void apart_close(struct forward *forward);
+
+/* ---- traffic.c ---- */
+/* Whether it is to be found out if a port that the peer has granted brings its connections to us. */
+bool traffic_check_is_due(const struct forward *forward);
+/* Finds it out; the forward is up then, or has failed. */
+void traffic_check_begin(struct forward *forward);
+/* It is given up. */
+void traffic_check_end(struct forward *forward);
 
 /* ---- target.c ---- */
 void target_init(struct connection *connection);

@@ -173,6 +173,16 @@ void loop_end(struct loop *loop)
     }
 }
 
+bool loop_is_open(const struct loop *loop)
+{
+    return loop->is_open;
+}
+
+bool loop_is_on_its_way(const struct loop *loop)
+{
+    return token_is_on_its_way(loop->token, uv_now(loop->forward->loop));
+}
+
 bool loop_has_token(const struct loop *loop, const struct token *token)
 {
     return loop->token == token;

@@ -24,6 +24,10 @@ uint64_t loop_limit_ms(const struct forward *forward);
 struct loop *loop_begin(struct forward *forward, loop_ended_cb *on_ended, void *arg);
 /* It is given up: ends and frees it, without a call of on_ended. */
 void loop_end(struct loop *loop);
+/* Whether the peer has connected to its listener, so that the token was sent. */
+bool loop_is_open(const struct loop *loop);
+/* Whether its token may be back within a round trip. */
+bool loop_is_on_its_way(const struct loop *loop);
 
 /* ---- for apart.c ---- */
 bool loop_has_token(const struct loop *loop, const struct token *token);

@@ -61,7 +61,11 @@ static void answered(struct forward *forward, uint16_t asked, enum err result, u
     if (result == OK) {
         forward->bound_port = asked == 0 ? port : asked;
         forward->last_port = forward->bound_port;
-        forward_set_state(forward, FORWARD_UP, NULL);
+        if (traffic_check_is_due(forward)) {
+            traffic_check_begin(forward);
+        } else {
+            forward_set_state(forward, FORWARD_UP, NULL);
+        }
         return;
     }
     if (is_tcp && forward->spec->listen.port == 0 && asked != 0) {
@@ -163,6 +167,7 @@ void remote_bind(struct forward *forward)
     }
     begin_waiting(forward);
     forward->refused_port = 0;
+    forward->is_elsewhere = false;
     if (question->host == NULL) {
         session_listen_unix(forward->session, forward->spec->listen.path, on_reply, question);
     } else {
@@ -175,8 +180,8 @@ void remote_cancel(struct forward *forward)
 {
     const struct endpoint *listen = &forward->spec->listen;
     const struct question *question = open_question(forward);
-    if (forward->session == NULL ||
-        (forward->state != FORWARD_UP && forward->state != FORWARD_DEGRADED && question == NULL)) {
+    bool is_granted = forward->state == FORWARD_UP || forward->state == FORWARD_DEGRADED || forward->check != NULL;
+    if (forward->session == NULL || (!is_granted && question == NULL)) {
         return;
     }
     if (listen->kind == ENDPOINT_UNIX) {

@@ -53,8 +53,9 @@ struct session {
     uint8_t *inbound;
     size_t in_start, in_end;
     bool reading;
-    bool greeted; /* of a key exchange that failed: the peer had said that it speaks SSH */
-    int in_over;  /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
+    bool greeted;      /* of a key exchange that failed: the peer had said that it speaks SSH */
+    bool shares_ports; /* greeting.h */
+    int in_over;       /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
     uint64_t bytes_delivered, bytes_at_hold; /* the bytes_in when input was last passed on, and last held */
     struct bulk bulk;
     bool ack_owed;          /* something came, and nothing of ours has gone out since */

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "platform/platform.h"
+#include "session/greeting.h"
 #include "session/internal.h"
 
 enum {
@@ -143,6 +144,7 @@ static void check_host_key(struct session *session)
     }
     memcpy(session->host_key, key, len);
     session->host_key_len = len;
+    session->shares_ports = greeting_shares_ports(libssh2_session_banner_get(session->ssh));
     session->facts_host_key = strdup(host_key_text((const uint8_t *)key, len, text, sizeof text));
     log_debug(session->log_name, "%s: %s; kex %s, cipher %s", session->address,
               libssh2_session_banner_get(session->ssh), libssh2_session_methods(session->ssh, LIBSSH2_METHOD_KEX),
@@ -587,4 +589,9 @@ void session_get_facts(const struct session *session, struct session_facts *out)
         .rtt_ms = session->rtt_ms,
         .rekeys = session->rekeys,
     };
+}
+
+bool session_shares_ports(const struct session *session)
+{
+    return session->shares_ports;
 }

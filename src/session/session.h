@@ -69,6 +69,9 @@ void session_stop(struct session *session, uint64_t flush_ms);
 /* After on_closed only (may be called inside it). */
 void session_free(struct session *session);
 void session_get_facts(const struct session *session, struct session_facts *out);
+/* Whether the peer, once its greeting is here, is one that may grant one port to two sessions, and then gives all
+ * connections to the earlier one (greeting.h). */
+bool session_shares_ports(const struct session *session);
 
 /* Global requests (RFC 4254 section 7). `on_reply` comes exactly once: OK, ERR_REFUSED, or ERR_CLOSED when the session
  * ends first. `bound_port` is the port the peer allocated for 0. */

@@ -83,7 +83,9 @@ static bool mark_if_busy(const struct tunnel *tunnel, struct forward_slot *slot)
 {
     struct err_info busy;
     uint16_t port = forward_refused_port(slot->forward);
-    if (port == 0 || !reclaim_judge(tunnel->reclaim, port, &busy)) {
+    if (forward_port_is_elsewhere(slot->forward)) {
+        busy = *forward_error(slot->forward);
+    } else if (port == 0 || !reclaim_judge(tunnel->reclaim, port, &busy)) {
         return false;
     }
     forward_set_busy(slot->forward, &busy);

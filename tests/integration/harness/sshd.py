@@ -32,11 +32,24 @@ def sshd_version():
     return (int(found.group(1)), int(found.group(2))) if found else (0, 0)
 
 
+def renamed_sshd(path, software):
+    """A copy of sshd that greets as `software`, such as "OpenSSH_for_Windows_9.5"; returns `path`."""
+    program = Path(SSHD).read_bytes()
+    names = re.findall(rb"(?<=\0)OpenSSH_[\d.]+p\d+ [^\0]+(?=\0)", program)
+    assert len(names) == 1, f"{SSHD} has no name with its distribution's version, as Debian's up to 12 has: {names}"
+    name = software.encode()
+    assert len(name) <= len(names[0])
+    path.write_bytes(program.replace(b"\0" + names[0] + b"\0", b"\0" + name.ljust(len(names[0]) + 1, b"\0")))
+    path.chmod(0o755)
+    return path
+
+
 class Sshd:
     """options: sshd_config words that replace or add to the ones below (a list value repeats the word).
-    prefix: a command to run it through, such as `ip netns exec NAME`. host: the address it listens on."""
+    prefix: a command to run it through, such as `ip netns exec NAME`. host: the address it listens on. program: a sshd
+    other than the system's."""
 
-    def __init__(self, folder, host_keys, user_key, options=None, host="127.0.0.1", prefix=(), key_options=""):
+    def __init__(self, folder, host_keys, user_key, options=None, host="127.0.0.1", prefix=(), key_options="", program=None):
         assert SSHD, "these tests need sshd: install openssh-server"
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +58,7 @@ class Sshd:
         self.user_key = Path(user_key)
         self.port = 0
         self._prefix = list(prefix)
+        self._program = program or SSHD
         self._host_keys = [Path(key) for key in host_keys]
         self._process = None
         self.authorized_keys = self.folder / "authorized_keys"
@@ -112,7 +126,7 @@ class Sshd:
             self.port = self.port or free_port()
             self._write_config()
             self._write_known_hosts()
-            self._process = Process([*self._prefix, SSHD, "-D", "-e", "-f", self.folder / "sshd_config"])
+            self._process = Process([*self._prefix, self._program, "-D", "-e", "-f", self.folder / "sshd_config"])
             try:
                 self.log.wait_for(r"^Server listening on ", 10)
                 return self
