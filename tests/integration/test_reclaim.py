@@ -172,6 +172,7 @@ def test_a_command_that_hangs_holds_nothing_up(start_sshd, tunnel):
     (pid,) = wait_until(sleeping, 10, "the peer runs its own command")
     assert holdfast.stop() == 0
     os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: state_of(pid) in (None, "Z"), 5, "the peer's command is gone")
 
 
 def test_a_login_shell_that_talks(start_sshd, tunnel):
