@@ -58,9 +58,6 @@ void platform_tcp_user_timeout(const uv_tcp_t *tcp, unsigned timeout_ms);
 void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes);
 /* Has the system acknowledge the next few segments as they come (TCP_QUICKACK, Linux). Best effort. */
 void platform_tcp_quick_ack(const uv_tcp_t *tcp);
-/* Has the loop told of input only once `bytes` of it are there (SO_RCVLOWAT, Linux), or the input has ended; 1: of any.
- * False where the system cannot, or where the socket's buffer is too small for such portions. */
-bool platform_tcp_receive_portion(const uv_tcp_t *tcp, unsigned bytes);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
 

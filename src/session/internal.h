@@ -6,7 +6,6 @@
 
 #include "session/algorithms.h"
 #include "session/auth.h"
-#include "session/bulk.h"
 #include "session/dial.h"
 #include "session/host_key.h"
 #include "session/inspect.h"
@@ -57,9 +56,8 @@ struct session {
     bool shares_ports; /* greeting.h */
     int in_over;       /* libuv status (UV_EOF or an error) after which nothing more comes; 0 while open */
     uint64_t bytes_delivered, bytes_at_hold; /* the bytes_in when input was last passed on, and last held */
-    struct bulk bulk;
-    bool ack_owed;          /* something came, and nothing of ours has gone out since */
-    struct outbound out;    /* being filled */
+    size_t unacked;      /* bytes read since something of ours went out, or the system was asked to acknowledge them */
+    struct outbound out; /* being filled */
     struct outbound flight; /* being written by write_req */
     bool writing;
     uv_write_t write_req;
@@ -69,7 +67,7 @@ struct session {
     bool lent; /* a worker owns ssh, inbound and out */
     uv_idle_t turn;
     uv_timer_t timer;
-    uv_prepare_t before_sleep; /* runs while ack_owed */
+    uv_prepare_t before_sleep; /* runs while something is unacked */
     size_t handles;
 
     /* alive */
@@ -106,8 +104,6 @@ struct session {
 enum err transport_open(struct session *session, struct err_info *info);
 void transport_start_reading(struct session *session);
 void transport_stop_reading(struct session *session);
-/* Looks anew whether there is something to read: the session is `arg`. */
-void transport_look(void *arg);
 /* Hands what was collected to the socket. */
 void transport_flush(struct session *session);
 /* Has the system acknowledge now what nothing of ours acknowledged on its way. */

@@ -323,7 +323,6 @@ static void close_handles(struct session *session)
     uv_close((uv_handle_t *)&session->turn, on_handle_closed);
     uv_close((uv_handle_t *)&session->timer, on_handle_closed);
     uv_close((uv_handle_t *)&session->before_sleep, on_handle_closed);
-    uv_close((uv_handle_t *)&session->bulk.timer, on_handle_closed);
 }
 
 static void on_tcp_closed(uv_handle_t *handle)
@@ -348,7 +347,6 @@ static void advance_end(struct session *session)
         uv_tcp_t *tcp = session->tcp;
         session->tcp = NULL;
         session->reading = false;
-        bulk_stop(&session->bulk);
         uv_close((uv_handle_t *)tcp, on_tcp_closed);
     }
     bool again = false;
@@ -502,9 +500,8 @@ struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool 
     (void)uv_idle_init(loop, &session->turn);
     (void)uv_timer_init(loop, &session->timer);
     (void)uv_prepare_init(loop, &session->before_sleep);
-    bulk_init(&session->bulk, loop, transport_look, session);
-    session->turn.data = session->timer.data = session->before_sleep.data = session->bulk.timer.data = session;
-    session->handles = 4;
+    session->turn.data = session->timer.data = session->before_sleep.data = session;
+    session->handles = 3;
     return session;
 }
 

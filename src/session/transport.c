@@ -11,7 +11,7 @@
 enum {
     OUT_FIRST_BYTES = 64 * 1024,
     OUT_KEEP_BYTES = 512 * 1024,
-    QUICK_ACK_READ_BYTES = 32 * 1024 /* one read of this much is a bulk stream */
+    QUICK_ACK_BYTES = 256 * 1024 /* of a stream that does not let the loop sleep */
 };
 
 /* ---- libssh2's side ---- */
@@ -167,28 +167,29 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 
 /* The system holds acknowledgements back, for a packet of ours to carry them. Two kinds of senders suffer from that.
  *
- * One that paces itself by them (BBR) takes our own pace for the path's and stays below it: a bulk stream's are sent
- * with each read. One with Nagle's algorithm on, which a sshd is whose session runs no command, keeps its next
- * small packet until the one before is acknowledged, 40 ms later: what came in a small portion is acknowledged before
- * the loop sleeps, unless something went out meanwhile and took that along. */
+ * One with Nagle's algorithm on, which a sshd is whose session runs no command, keeps its next small packet until the
+ * one before is acknowledged, 40 ms later: what came is acknowledged before the loop sleeps, unless something went out
+ * meanwhile and took that along. One that paces itself by them (BBR) takes our own pace for the path's and stays below
+ * it: a bulk stream's are sent in between as well, but not with each read, since every one is a system call. */
 static void note_ack(struct session *session, size_t len)
 {
-    if (len < QUICK_ACK_READ_BYTES) {
-        session->ack_owed = true;
-        (void)uv_prepare_start(&session->before_sleep, transport_before_sleep);
-    } else {
+    session->unacked += len;
+    if (session->unacked >= QUICK_ACK_BYTES) {
+        session->unacked = 0;
         platform_tcp_quick_ack(session->tcp);
+    } else {
+        (void)uv_prepare_start(&session->before_sleep, transport_before_sleep);
     }
 }
 
 void transport_before_sleep(uv_prepare_t *prepare)
 {
     struct session *session = prepare->data;
-    if (session->ack_owed && session->tcp != NULL && !session->ending) {
+    if (session->unacked > 0 && session->tcp != NULL && !session->ending) {
         if (uv_backend_timeout(session->loop) == 0) {
             return; /* it does not sleep yet */
         }
-        session->ack_owed = false;
+        session->unacked = 0;
         platform_tcp_quick_ack(session->tcp);
     }
     (void)uv_prepare_stop(prepare);
@@ -209,7 +210,6 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
         note_ack(session, (size_t)nread);
-        bulk_received(&session->bulk, session->tcp, (size_t)nread);
     } else {
         session->in_over = (int)nread;
     }
@@ -241,15 +241,6 @@ void transport_stop_reading(struct session *session)
     if (session->reading) {
         session->reading = false;
         (void)uv_read_stop((uv_stream_t *)session->tcp);
-    }
-}
-
-void transport_look(void *arg)
-{
-    struct session *session = arg;
-    if (session->reading) {
-        transport_stop_reading(session);
-        transport_start_reading(session);
     }
 }
 
@@ -291,7 +282,7 @@ void transport_flush(struct session *session)
     if (status > 0) {
         sent = (size_t)status;
         session->bytes_out += sent;
-        session->ack_owed = false;
+        session->unacked = 0;
     }
     if (sent == out->len) {
         out->len = 0;

@@ -46,28 +46,6 @@ void platform_tcp_quick_ack(const uv_tcp_t *tcp)
 #endif
 }
 
-bool platform_tcp_receive_portion(const uv_tcp_t *tcp, unsigned bytes)
-{
-#ifdef __linux__
-    /* The kernel's buffer counts its own overhead too, up to as much again, and the sender has to fill the next portion
-     * while this one is read. */
-    enum { BUFFER_PORTIONS = 4 };
-    uv_os_fd_t fd = -1;
-    int room = 0;
-    int portion = (int)bytes;
-    socklen_t len = sizeof room;
-    if (uv_fileno((const uv_handle_t *)tcp, &fd) != 0 || getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, &len) != 0)
-        return false;
-    if (portion > 1 && room / BUFFER_PORTIONS < portion)
-        return false;
-    return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &portion, sizeof portion) == 0;
-#else
-    (void)tcp;
-    (void)bytes;
-    return false;
-#endif
-}
-
 int platform_tcp_bind(uv_tcp_t *tcp, const struct sockaddr *address, unsigned flags)
 {
     return uv_tcp_bind(tcp, address, flags); /* a port in use is nobody else's here */

@@ -27,13 +27,6 @@ void platform_tcp_quick_ack(const uv_tcp_t *tcp)
     (void)tcp; /* Windows has no such option for one connection */
 }
 
-bool platform_tcp_receive_portion(const uv_tcp_t *tcp, unsigned bytes)
-{
-    (void)tcp; /* its reads are begun before there is anything to read */
-    (void)bytes;
-    return false;
-}
-
 int platform_tcp_bind(uv_tcp_t *tcp, const struct sockaddr *address, unsigned flags)
 {
     BOOL exclusive = TRUE;
