@@ -1,5 +1,6 @@
 """Stopping: no new connections, those that run may finish, and a second signal means now."""
 
+import os
 import signal
 import time
 
@@ -71,6 +72,15 @@ def test_second_signal_ends_at_once(running, holdfast):
         holdfast.signal(signal.SIGTERM)
         assert holdfast.wait() == 0
         assert time.monotonic() - begun < 1
+
+
+@pytest.mark.parametrize("_number", range(10))  # the moment is short
+def test_a_signal_at_any_moment_of_the_end(running, holdfast, _number):
+    """However often it is asked, also while it gives its handlers back: the end is an orderly one."""
+    while holdfast.is_running():
+        for _ in range(100):
+            os.kill(holdfast.pid, signal.SIGTERM)
+    assert holdfast.wait() == 0
 
 
 def test_run_stops_all_tunnels(start_sshd, holdfast, serve):

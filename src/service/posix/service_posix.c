@@ -80,13 +80,31 @@ static void on_reloading(void *arg)
     notify_reloading();
 }
 
+static void on_ignored(uv_signal_t *handle, int number)
+{
+    (void)handle;
+    (void)number;
+}
+
+/* We are ending, and a signal that comes now would end us with the wrong exit code: libuv gives one back to the system
+ * with the last handle for it. So there is one more for each, on a loop that never runs, until they are ignored. Not
+ * blocked: the loop's worker threads have masks of their own. */
+static void ignore_signals(void)
+{
+    static uv_signal_t last[SIGNALS];
+    uv_loop_t *never_runs = uv_default_loop();
+    for (size_t i = 0; never_runs != NULL && i < SIGNALS; i++) {
+        if (uv_signal_init(never_runs, &last[i]) == 0)
+            (void)uv_signal_start(&last[i], on_ignored, signal_numbers[i]);
+    }
+}
+
 static void unlisten(void *arg)
 {
     struct posix_service *service = arg;
     notify_watchdog_stop(&service->watchdog);
     status_line_stop(&service->status_line);
-    /* We are ending. A signal that comes now, without its handler, would end us with the wrong exit code. Ignored
-     * rather than blocked: the loop's worker threads have masks of their own. */
+    ignore_signals();
     for (size_t i = 0; i < service->open_count && i < SIGNALS; i++) {
         uv_close((uv_handle_t *)&service->signals[i], NULL);
         (void)signal(signal_numbers[i], SIG_IGN);
