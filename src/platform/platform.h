@@ -58,6 +58,9 @@ void platform_tcp_user_timeout(const uv_tcp_t *tcp, unsigned timeout_ms);
 void platform_tcp_notsent_lowat(const uv_tcp_t *tcp, unsigned bytes);
 /* Has the system acknowledge the next few segments as they come (TCP_QUICKACK, Linux). Best effort. */
 void platform_tcp_quick_ack(const uv_tcp_t *tcp);
+/* Bytes that were written to tcp and that the peer's system has not acknowledged yet (SIOCOUTQ on Linux, SO_NWRITE on
+ * macOS); -1 where the system does not say. */
+int64_t platform_tcp_unacknowledged(const uv_tcp_t *tcp);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
 

@@ -158,6 +158,9 @@ void session_probe(struct session *session)
     }
     session->probe_due_ms = now + (limit != 0 && limit < WAKE_ANSWER_MS ? limit : WAKE_ANSWER_MS);
     if (session->phase == SESSION_READY) {
+        session->rtt_pending = false; /* what was asked before a sleep says nothing of the path */
+        session->probe_behind = session->bytes_out + session->out.len;
+        session->probe_acknowledged = transport_acknowledged(session);
         ask(session);
         arm_ready(session, interval != 0 ? now + interval : UINT64_MAX);
     } else if (!uv_is_active((uv_handle_t *)&session->timer) || session->timer_due_ms > session->probe_due_ms) {
@@ -165,10 +168,26 @@ void session_probe(struct session *session)
     }
 }
 
+/* Whether the question waited behind bulk of ours when we last looked, for which a thin path takes its time: the peer's
+ * system has acknowledged some of that since. It has another while then. */
+static bool is_on_its_way(struct session *session)
+{
+    uint64_t acknowledged = session->phase == SESSION_READY ? transport_acknowledged(session) : 0;
+    if (session->probe_acknowledged >= session->probe_behind || acknowledged <= session->probe_acknowledged) {
+        return false;
+    }
+    session->probe_acknowledged = acknowledged;
+    session->probe_due_ms = uv_now(session->loop) + WAKE_ANSWER_MS;
+    return true;
+}
+
 /* Whether session_probe's answer is overdue; then the session has ended, or the loop looks a last time. */
 static bool is_probe_over(struct session *session)
 {
     if (session->probe_due_ms == 0 || uv_now(session->loop) < session->probe_due_ms || !can_be_probed(session)) {
+        return false;
+    }
+    if (is_on_its_way(session)) {
         return false;
     }
     if (has_looked(session)) {

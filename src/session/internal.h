@@ -76,9 +76,11 @@ struct session {
     bool looking;          /* something is due, and the loop looks at the socket a last time before it is decided */
     unsigned probes;       /* keepalives asked since the last received byte */
     uint64_t probe_due_ms; /* session_probe was called: nothing having come by then, the session ends; 0: it was not */
-    uint64_t asked_ms;     /* the last keepalive */
-    unsigned unanswered;   /* keepalives without an answer */
-    bool rtt_pending;      /* the next answer tells the round trip time of what was asked at rtt_asked_ms */
+    uint64_t probe_behind; /* bytes of ours that go out before that question */
+    uint64_t probe_acknowledged; /* transport_acknowledged when that was last looked at */
+    uint64_t asked_ms;           /* the last keepalive */
+    unsigned unanswered;         /* keepalives without an answer */
+    bool rtt_pending;            /* the next answer tells the round trip time of what was asked at rtt_asked_ms */
     uint64_t rtt_asked_ms;
     int64_t rtt_ms;
 
@@ -109,6 +111,8 @@ void transport_flush(struct session *session);
 /* Has the system acknowledge now what nothing of ours acknowledged on its way. */
 void transport_before_sleep(uv_prepare_t *prepare);
 size_t transport_unsent(const struct session *session);
+/* Bytes of ours that the peer's system has acknowledged; 0 where this one does not say. */
+uint64_t transport_acknowledged(const struct session *session);
 /* So many control messages wait that nothing more may come in that could add to them. Not so during a key exchange:
  * they wait for that, and it goes on only with input. */
 bool transport_input_waits(const struct session *session);

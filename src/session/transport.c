@@ -251,6 +251,16 @@ size_t transport_unsent(const struct session *session)
     return session->out.len + (session->writing ? session->flight.len : 0);
 }
 
+uint64_t transport_acknowledged(const struct session *session)
+{
+    int64_t unacknowledged = session->tcp != NULL ? platform_tcp_unacknowledged(session->tcp) : -1;
+    if (unacknowledged < 0) {
+        return 0;
+    }
+    return session->bytes_out - uv_stream_get_write_queue_size((const uv_stream_t *)session->tcp) -
+           (uint64_t)unacknowledged;
+}
+
 static void on_written(uv_write_t *req, int status)
 {
     struct session *session = req->data;

@@ -48,12 +48,12 @@ class World:
         with self.near.entered():
             near_echo = serve(servers.echo)
         with self.far.entered():
-            far_echo = serve(servers.echo)
+            far_server = serve(times.pop("far_server", servers.echo))
         tunnel = {
             "host": "peer",
             "forwards": [
                 {"remote": f"127.0.0.1:{REMOTE}", "to": near_echo.address},
-                {"local": f"127.0.0.1:{LOCAL}", "to": far_echo.address},
+                {"local": f"127.0.0.1:{LOCAL}", "to": far_server.address},
             ],
             "backoff": {"first": "100ms", "max": "1s", **times.pop("backoff", {})},
         }
@@ -71,11 +71,20 @@ class World:
         self.check()
         return self
 
+    def tunnel(self):
+        """What the status says of it."""
+        return self.holdfast.status()["tunnels"][0]
+
     def check(self, data=b"it carries"):
         with self.far.entered():
             assert exchange(REMOTE, data) == data
         with self.near.entered():
             assert exchange(LOCAL, data) == data
+
+
+def change_network(world, number):
+    """An address more on the loopback, as a VPN or a Wi-Fi brings one."""
+    world.near.ip("address", "add", f"10.99.{number}.1/32", "dev", "lo")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from conftest import REMOTE
+from conftest import REMOTE, change_network
 from harness import clients, servers
 from harness.holdfast import definition, host_entry
 from harness.netns import Link
@@ -17,12 +17,6 @@ from harness.proc import wait_until
 # Only hurry can bring a tunnel back while a test waits.
 SOON = 5 + 3  # seconds: what is promised, and what a busy machine may add
 PATIENT = {"server_alive_interval": "300s", "backoff": {"first": "300s", "max": "300s"}}
-
-
-def change_network(world, number):
-    """An address more on the loopback, as a VPN or a Wi-Fi brings one."""
-    words = [*world.near.prefix, "ip", "address", "add", f"10.99.{number}.1/32", "dev", "lo"]
-    subprocess.run(words, check=True)
 
 
 def test_a_waiting_tunnel_tries_at_once(new_world):

@@ -1,11 +1,16 @@
 """A wire as the world has them: long, thin, lossy. What a tunnel carries stays whole, and the tunnel stays up."""
 
+import hashlib
 import json
+import signal
+import threading
+import time
 
 import pytest
-from conftest import LOCAL, REMOTE
-from harness import clients
+from conftest import LOCAL, REMOTE, change_network
+from harness import clients, servers
 from harness.netns import Wire
+from harness.proc import wait_until
 from harness.tools import SinkSource, assert_all_right, blast
 
 MIB = 1 << 20
@@ -82,3 +87,44 @@ def test_cut_in_one_direction_under_load(world):
     world.link.heal()
     world.holdfast.wait_up(timeout=20)
     world.check()
+
+
+def test_an_upload_on_a_thin_wire_is_no_dead_peer(new_world):
+    """The network changes, and the question whether the peer is there waits behind bulk for longer than an answer may take;
+    nothing comes back meanwhile, since the server answers at the end only."""
+    world = new_world(far_server=servers.digest_after_end, client_alive_interval=0, server_alive_interval="300s")
+    world.holdfast.wait_up()
+    sessions = world.sshd.session_pids()
+    world.link.set("queue", "both", "4M")
+    world.link.set("rate", "both", "12K")
+    data = clients.pattern(160_000)
+    with world.near.entered():
+        sock = clients.connect(LOCAL)
+    with sock:
+        sock.settimeout(60)
+        before = world.tunnel()["bytes_out"]
+        sender = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(1)))
+        sender.start()
+        wait_until(lambda: world.tunnel()["bytes_out"] > before + 100_000, 10, "the upload waits for the wire")
+        mark = world.holdfast.err.mark()
+        change_network(world, 1)
+        world.holdfast.wait_log(r"the network has changed", 20, mark)
+        assert clients.read_exactly(sock, 64).decode() == hashlib.sha256(data).hexdigest()
+        sender.join()
+    assert world.sshd.session_pids() == sessions, "the tunnel fell over on the way"
+
+
+def test_a_round_trip_does_not_count_a_sleep(new_world):
+    world = new_world(client_alive_interval=0, server_alive_interval="1s", server_alive_count_max=60).ready()
+    before = world.tunnel()["bytes_out"]
+    world.link.cut("to_near")
+    wait_until(lambda: world.tunnel()["bytes_out"] > before, 10, "it has asked, and the answer is lost")
+    world.holdfast.signal(signal.SIGSTOP)
+    world.link.heal()
+    time.sleep(11)  # the length of the stop is what is tested
+    mark = world.holdfast.err.mark()
+    world.holdfast.signal(signal.SIGCONT)
+    world.holdfast.wait_log(r"the system was asleep", 20, mark)
+    for _ in range(20):
+        assert world.tunnel()["rtt_ms"] < 10_000
+        time.sleep(0.05)  # all that came while it was stopped is read within this second

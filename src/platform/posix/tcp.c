@@ -2,6 +2,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#ifdef __linux__
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#endif
 
 #include "platform/platform.h"
 
@@ -43,6 +47,22 @@ void platform_tcp_quick_ack(const uv_tcp_t *tcp)
     set_tcp_option(tcp, TCP_QUICKACK, 1);
 #else
     (void)tcp;
+#endif
+}
+
+int64_t platform_tcp_unacknowledged(const uv_tcp_t *tcp)
+{
+    uv_os_fd_t fd = -1;
+    int bytes = -1;
+    if (uv_fileno((const uv_handle_t *)tcp, &fd) != 0)
+        return -1;
+#if defined(__linux__)
+    return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : -1;
+#elif defined(SO_NWRITE)
+    socklen_t len = sizeof bytes;
+    return getsockopt(fd, SOL_SOCKET, SO_NWRITE, &bytes, &len) == 0 ? bytes : -1;
+#else
+    return bytes;
 #endif
 }
 

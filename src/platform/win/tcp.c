@@ -27,6 +27,12 @@ void platform_tcp_quick_ack(const uv_tcp_t *tcp)
     (void)tcp; /* Windows has no such option for one connection */
 }
 
+int64_t platform_tcp_unacknowledged(const uv_tcp_t *tcp)
+{
+    (void)tcp; /* Windows tells what is in flight, not what waits for that, and only since Windows 10 */
+    return -1;
+}
+
 int platform_tcp_bind(uv_tcp_t *tcp, const struct sockaddr *address, unsigned flags)
 {
     BOOL exclusive = TRUE;
