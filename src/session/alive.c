@@ -47,6 +47,17 @@ static void forgive_own_delay(struct session *session)
     session->rekey_since_ms += late_ms;
 }
 
+void alive_note_path(struct session *session, uint64_t seen_us)
+{
+    uint64_t system_us = session->tcp != NULL ? platform_tcp_min_rtt_us(session->tcp) : 0;
+    if (system_us != 0) {
+        session->path_us = system_us;
+    } else if (session->path_us == 0 || seen_us < session->path_us) {
+        session->path_us = seen_us;
+    }
+    mux_set_path(session->mux, session->path_us);
+}
+
 static void on_keepalive_reply(void *arg, enum err result, uint16_t bound_port)
 {
     struct session *session = arg;
@@ -55,6 +66,7 @@ static void on_keepalive_reply(void *arg, enum err result, uint16_t bound_port)
     if (result != ERR_CLOSED && session->rtt_pending) { /* refused is an answer too, and the usual one */
         session->rtt_ms = (int64_t)(uv_now(session->loop) - session->rtt_asked_ms);
         session->rtt_pending = false;
+        alive_note_path(session, ((uint64_t)session->rtt_ms + 1) * 1000);
     }
 }
 

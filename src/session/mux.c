@@ -28,6 +28,11 @@ struct mux *mux_new(const struct mux_link *link, const struct mux_events *events
     return mux;
 }
 
+void mux_set_path(struct mux *mux, uint64_t path_us)
+{
+    mux->windows.path_us = path_us;
+}
+
 void mux_free(struct mux *mux)
 {
     if (mux == NULL) {

@@ -8,6 +8,7 @@ enum {
     STALL_SHARE = 16,   /* the peer has waited when it was still for one in so many of the time its grant took */
     STARVED_SHARE = 8,  /* the reader keeps up when it has left less than one in so many of the window unread */
     SLOW_SHARE = 4,     /* and does not when it has left more than one in so many */
+    PATH_TRIPS = 2,     /* what comes in so many round trips is worth a window */
     SLOW_TIMES = 4      /* a window is too large for a reader that needs so many round trips for half of it */
 };
 
@@ -53,6 +54,14 @@ static void shrink(struct window *window)
     window->withheld = half < window->grown ? half : window->grown;
 }
 
+/* Whether a path of that length takes so much at the rate seen: half of the window lies between two grants. On a long
+ * one that stands still for its window, the two come together and then none for a round trip. */
+static bool path_takes_more(const struct window_pool *pool, const struct window_mark *mark)
+{
+    return pool->path_us == 0 ||
+           (mark->granted_before_us != 0 && mark->granted_us - mark->granted_before_us <= PATH_TRIPS * pool->path_us);
+}
+
 /* The first byte has come that the peer could not have sent before it had this grant. */
 static void grant_is_used(struct window *window, struct window_pool *pool, const struct window_mark *mark,
                           uint64_t now_us)
@@ -65,7 +74,9 @@ static void grant_is_used(struct window *window, struct window_pool *pool, const
         return; /* the grant was there in time */
     }
     if (unread <= window->size / STARVED_SHARE) {
-        grow(window, pool);
+        if (path_takes_more(pool, mark)) {
+            grow(window, pool);
+        }
     } else if (stood_still >= since_grant && between_grants / SLOW_TIMES > since_grant &&
                unread > window->size / SLOW_SHARE && window->withheld == 0) {
         shrink(window);

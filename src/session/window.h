@@ -4,7 +4,11 @@
  * A fixed window carries at most its size per round trip. This one grows while the path and the reader show that they
  * would carry more: the peer sent all it might, had to wait for our grant, and the reader had meanwhile read nearly
  * all. It shrinks again when the reader is what the peer waits for. What all windows of a session have is bounded by
- * its pool. Room-internal. */
+ * its pool.
+ *
+ * Not larger than the path needs: a processor that was busy elsewhere for a moment looks like a long path, and a sshd
+ * that may send much keeps that much in a buffer which it moves as a whole for each piece that it adds. Room-internal.
+ */
 #ifndef HOLDFAST_SESSION_WINDOW_H
 #define HOLDFAST_SESSION_WINDOW_H
 
@@ -25,6 +29,7 @@ enum { POOL_FIRST_BYTES = 128 * 1024 * 1024, POOL_GROWTH_BYTES = 128 * 1024 * 10
 struct window_pool {
     uint32_t first_free;  /* for the windows of channels to come */
     uint32_t growth_free; /* for windows that grow */
+    uint64_t path_us;     /* the path's round trip time without its queues; 0: not known, and nothing is too large */
 };
 
 struct window {

@@ -76,6 +76,7 @@ static uint64_t simulate(const struct path *path, unsigned seconds)
     uint64_t read_in_last = 0, wire_free_us = 0, reader_had = 0;
     uint32_t may_send = window.left, unread = 0, bytes;
     data.count = grants.count = 0;
+    pool.path_us = 2 * path->half_trip_us;
     for (uint64_t now = 1; now < (uint64_t)seconds * SECOND_US; now += TICK_US) {
         while ((bytes = arrive(&grants, now)) != 0) {
             may_send += bytes;
@@ -129,6 +130,26 @@ static void test_a_short_path_needs_no_growth(void **state)
     const struct path path = {.half_trip_us = 100, .rate = 125 * 1000 * 1000};
     (void)state;
     (void)simulate(&path, 2);
+    assert_int_equal(window.size, WINDOW_FIRST_BYTES);
+}
+
+/* A processor that was busy elsewhere: nothing came for a while after the grant, on a path as short as can be. */
+static void test_a_short_path_does_not_grow_by_a_hiccup(void **state)
+{
+    uint64_t now = SECOND_US;
+    (void)state;
+    pool.path_us = 50;
+    for (int i = 0; i < 20; i++) {
+        uint32_t bytes = window.left;
+        assert_true(window_receive(&window, &pool, bytes, now));
+        window_consume(&window, bytes / 2);
+        assert_true(window_grant(&window, &pool, now += 300) > 0);
+        window_consume(&window, bytes - bytes / 2);
+        assert_true(window_grant(&window, &pool, now += 300) > 0);
+        now += 10 * 1000;
+        assert_true(window_receive(&window, &pool, 1, now));
+        window_consume(&window, 1);
+    }
     assert_int_equal(window.size, WINDOW_FIRST_BYTES);
 }
 
@@ -217,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_a_long_path_is_filled, setup),
         cmocka_unit_test_setup(test_a_short_path_needs_no_growth, setup),
+        cmocka_unit_test_setup(test_a_short_path_does_not_grow_by_a_hiccup, setup),
         cmocka_unit_test_setup(test_a_slow_reader_makes_it_no_larger, setup),
         cmocka_unit_test_setup(test_it_shrinks_for_a_reader_that_became_slow, setup),
         cmocka_unit_test_setup(test_growth_is_bounded_by_the_pool, setup),
