@@ -61,9 +61,6 @@ void platform_tcp_quick_ack(const uv_tcp_t *tcp);
 /* Bytes that were written to tcp and that the peer's system has not acknowledged yet (SIOCOUTQ on Linux, SO_NWRITE on
  * macOS); -1 where the system does not say. */
 int64_t platform_tcp_unacknowledged(const uv_tcp_t *tcp);
-/* The least round trip time of a connection of late, in microseconds (TCP_INFO, Linux); 0 where the system does not
- * say. */
-uint64_t platform_tcp_min_rtt_us(const uv_tcp_t *tcp);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
 

@@ -47,15 +47,12 @@ static void forgive_own_delay(struct session *session)
     session->rekey_since_ms += late_ms;
 }
 
-void alive_note_path(struct session *session, uint64_t seen_us)
+void alive_note_path(struct session *session, uint64_t trip_us)
 {
-    uint64_t system_us = session->tcp != NULL ? platform_tcp_min_rtt_us(session->tcp) : 0;
-    if (system_us != 0) {
-        session->path_us = system_us;
-    } else if (session->path_us == 0 || seen_us < session->path_us) {
-        session->path_us = seen_us;
+    if (session->path_us == 0 || trip_us < session->path_us) {
+        session->path_us = trip_us;
+        mux_set_path(session->mux, trip_us);
     }
-    mux_set_path(session->mux, session->path_us);
 }
 
 static void on_keepalive_reply(void *arg, enum err result, uint16_t bound_port)

@@ -22,7 +22,6 @@ struct attempt {
     uv_connect_t req;
     const struct sockaddr_storage *address;
     size_t index; /* in dial->attempts while it runs */
-    uint64_t begun_ns;
     bool over;
 };
 
@@ -52,7 +51,6 @@ struct dial {
     size_t handles; /* not yet closed: the two timers and the attempts' sockets */
     uv_tcp_t *won;
     char won_address[64];
-    uint64_t won_us;     /* how long that took to connect */
     bool finished;       /* on_done is decided */
     struct err_info why; /* grows with each address that failed */
 };
@@ -134,8 +132,7 @@ static void release(struct dial *dial)
     if (--dial->handles > 0) {
         return;
     }
-    const struct dial_result result = {
-        .address = dial->won_address, .host_index = dial->host_index, .connect_us = dial->won_us};
+    const struct dial_result result = {.address = dial->won_address, .host_index = dial->host_index};
     dial->events.on_done(dial->events.arg, dial->won, &result, dial->won != NULL ? NULL : &dial->why);
     dial_free(dial);
 }
@@ -264,7 +261,6 @@ static void on_connect(uv_connect_t *req, int status)
         return;
     }
     dial->won = attempt->tcp;
-    dial->won_us = (uv_hrtime() - attempt->begun_ns) / 1000;
     (void)dial_address_text((const struct sockaddr *)attempt->address, dial->won_address, sizeof dial->won_address);
     dial->attempts[attempt->index] = NULL;
     dial->handles--; /* its handle is the caller's now */
@@ -305,7 +301,6 @@ static int begin_attempt(struct dial *dial, size_t index)
     attempt->req.data = attempt;
     status = bind_source(dial, tcp, attempt->address->ss_family);
     if (status == 0) {
-        attempt->begun_ns = uv_hrtime();
         status = uv_tcp_connect(&attempt->req, tcp, (const struct sockaddr *)attempt->address, on_connect);
     }
     if (status != 0) {

@@ -23,7 +23,6 @@ struct dial_options {
 struct dial_result {
     const char *address; /* "192.0.2.1:22" or "[2001:db8::1]:22"; lives during on_done */
     size_t host_index;   /* which of the hosts answered */
-    uint64_t connect_us; /* how long that took it: a round trip */
 };
 
 /* OK: `tcp` is a connected handle from malloc that is now the caller's, and `result` its peer. Else `tcp` is NULL and

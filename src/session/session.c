@@ -58,7 +58,6 @@ static void ready(struct session *session)
         return;
     }
     rekey_done(session);
-    alive_note_path(session, session->path_us);
     set_phase(session, SESSION_READY);
     session_wake(session);
 }
@@ -442,7 +441,6 @@ static void on_connected(void *arg, uv_tcp_t *tcp, const struct dial_result *res
         session->tcp = tcp;
         tcp->data = session;
         session->handles++;
-        session->path_us = result->connect_us;
         (void)snprintf(session->address, sizeof session->address, "%s", result->address);
         session->hostname = session->spec.hostnames.items[result->host_index];
         if (session->inspect != NULL) {

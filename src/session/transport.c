@@ -195,6 +195,15 @@ void transport_before_sleep(uv_prepare_t *prepare)
     (void)uv_prepare_stop(prepare);
 }
 
+/* While we are let in, each of our packets is answered by one of the peer's. */
+static void note_trip(struct session *session)
+{
+    if (session->auth_written_us != 0) {
+        alive_note_path(session, uv_hrtime() / 1000 - session->auth_written_us + 1);
+        session->auth_written_us = 0;
+    }
+}
+
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct session *session = stream->data;
@@ -209,6 +218,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         session->in_end += (size_t)nread;
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
+        note_trip(session);
         note_ack(session, (size_t)nread);
     } else {
         session->in_over = (int)nread;
@@ -291,6 +301,7 @@ void transport_flush(struct session *session)
     int status = uv_try_write((uv_stream_t *)session->tcp, &buf, 1);
     if (status > 0) {
         sent = (size_t)status;
+        session->auth_written_us = session->phase == SESSION_AUTHENTICATING ? uv_hrtime() / 1000 : 0;
         session->bytes_out += sent;
         session->unacked = 0;
     }

@@ -8,7 +8,7 @@ enum {
     STALL_SHARE = 16,   /* the peer has waited when it was still for one in so many of the time its grant took */
     STARVED_SHARE = 8,  /* the reader keeps up when it has left less than one in so many of the window unread */
     SLOW_SHARE = 4,     /* and does not when it has left more than one in so many */
-    PATH_TRIPS = 2,     /* what comes in so many round trips is worth a window */
+    PATH_TRIPS = 3,     /* a window that takes longer than so many round trips to pass is large enough */
     SLOW_TIMES = 4      /* a window is too large for a reader that needs so many round trips for half of it */
 };
 
@@ -54,12 +54,12 @@ static void shrink(struct window *window)
     window->withheld = half < window->grown ? half : window->grown;
 }
 
-/* Whether a path of that length takes so much at the rate seen: half of the window lies between two grants. On a long
- * one that stands still for its window, the two come together and then none for a round trip. */
+/* Whether a path of that length takes so much at the rate seen. From one grant to the next but one a whole window passes:
+ * in up to two round trips, where the peer waits for each. */
 static bool path_takes_more(const struct window_pool *pool, const struct window_mark *mark)
 {
     return pool->path_us == 0 ||
-           (mark->granted_before_us != 0 && mark->granted_us - mark->granted_before_us <= PATH_TRIPS * pool->path_us);
+           (mark->granted_first_us != 0 && mark->granted_us - mark->granted_first_us <= PATH_TRIPS * pool->path_us);
 }
 
 /* The first byte has come that the peer could not have sent before it had this grant. */
@@ -103,9 +103,12 @@ bool window_receive(struct window *window, struct window_pool *pool, uint32_t by
 static void mark_grant(struct window *window, uint64_t now_us)
 {
     if (window->mark_count < WINDOW_MARKS) {
-        window->marks[window->mark_count++] = (struct window_mark){
-            .limit = window->received + window->left, .granted_us = now_us, .granted_before_us = window->granted_us};
+        window->marks[window->mark_count++] = (struct window_mark){.limit = window->received + window->left,
+                                                                   .granted_us = now_us,
+                                                                   .granted_before_us = window->granted_us,
+                                                                   .granted_first_us = window->granted_before_us};
     }
+    window->granted_before_us = window->granted_us;
     window->granted_us = now_us;
 }
 

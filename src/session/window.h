@@ -41,10 +41,10 @@ struct window {
     uint32_t bonus;    /* grown, and not yet granted */
     uint32_t withheld; /* shrunk: so much less is granted */
     uint64_t received; /* bytes since the opening */
-    uint64_t arrived_us, granted_us;
+    uint64_t arrived_us, granted_us, granted_before_us;
     struct window_mark {
         uint64_t limit; /* the `received` beyond which the peer needed this grant */
-        uint64_t granted_us, granted_before_us;
+        uint64_t granted_us, granted_before_us, granted_first_us; /* this grant, and the two before it */
     } marks[WINDOW_MARKS]; /* grants that the peer has not used yet, oldest first */
     unsigned mark_count;
 };

@@ -8,7 +8,6 @@
 #endif
 
 #include "platform/platform.h"
-#include "platform/posix/tcp_path.h"
 
 /* Best effort: a system that refuses an option works without it. */
 static void set_tcp_option(const uv_tcp_t *tcp, int option, unsigned value)
@@ -65,12 +64,6 @@ int64_t platform_tcp_unacknowledged(const uv_tcp_t *tcp)
 #else
     return bytes;
 #endif
-}
-
-uint64_t platform_tcp_min_rtt_us(const uv_tcp_t *tcp)
-{
-    uv_os_fd_t fd = -1;
-    return uv_fileno((const uv_handle_t *)tcp, &fd) == 0 ? tcp_path_min_rtt_us(fd) : 0;
 }
 
 int platform_tcp_bind(uv_tcp_t *tcp, const struct sockaddr *address, unsigned flags)

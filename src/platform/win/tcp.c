@@ -33,12 +33,6 @@ int64_t platform_tcp_unacknowledged(const uv_tcp_t *tcp)
     return -1;
 }
 
-uint64_t platform_tcp_min_rtt_us(const uv_tcp_t *tcp)
-{
-    (void)tcp; /* since Windows 10 only */
-    return 0;
-}
-
 int platform_tcp_bind(uv_tcp_t *tcp, const struct sockaddr *address, unsigned flags)
 {
     BOOL exclusive = TRUE;
