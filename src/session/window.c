@@ -54,8 +54,8 @@ static void shrink(struct window *window)
     window->withheld = half < window->grown ? half : window->grown;
 }
 
-/* Whether a path of that length takes so much at the rate seen. From one grant to the next but one a whole window passes:
- * in up to two round trips, where the peer waits for each. */
+/* Whether a path of that length takes so much at the rate seen. From one grant to the next but one a whole window
+ * passes: in up to two round trips, where the peer waits for each. */
 static bool path_takes_more(const struct window_pool *pool, const struct window_mark *mark)
 {
     return pool->path_us == 0 ||
