@@ -162,13 +162,20 @@ void session_probe(struct session *session)
     uint64_t now = uv_now(session->loop);
     uint64_t interval = session->spec.server_alive_interval_ms;
     uint64_t limit = interval * (session->spec.server_alive_count_max + 1ULL);
-    if (session->ending || session->stopping || session->probe_due_ms != 0 || !can_be_probed(session)) {
+    if (session->ending || session->stopping || !can_be_probed(session)) {
+        return;
+    }
+    /* What was asked before a sleep says nothing of the path, and what was seen before the network changed neither. */
+    session->rtt_pending = false;
+    session->path_us = 0;
+    mux_set_path(session->mux, 0);
+    if (session->probe_due_ms != 0) {
         return;
     }
     session->probe_due_ms = now + (limit != 0 && limit < WAKE_ANSWER_MS ? limit : WAKE_ANSWER_MS);
     if (session->phase == SESSION_READY) {
-        session->rtt_pending = false; /* what was asked before a sleep says nothing of the path */
-        session->probe_behind = session->bytes_out + session->out.len;
+        session->probe_behind =
+            session->bytes_out + session->out.len + mux_control_bytes(session->mux) + OUT_SOFT_BYTES;
         session->probe_acknowledged = transport_acknowledged(session);
         ask(session);
         arm_ready(session, interval != 0 ? now + interval : UINT64_MAX);
@@ -187,6 +194,7 @@ static bool is_on_its_way(struct session *session)
     }
     session->probe_acknowledged = acknowledged;
     session->probe_due_ms = uv_now(session->loop) + WAKE_ANSWER_MS;
+    session->looking = false;
     return true;
 }
 

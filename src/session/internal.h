@@ -47,9 +47,9 @@ struct session {
     /* the transport */
     uv_tcp_t *tcp; /* from malloc; NULL before it is connected and after it is closed */
     char address[64];
-    uint64_t path_us;         /* the least round trip that was seen; 0: none yet */
-    uint64_t auth_written_us; /* while we are let in: when we said what is to be answered; 0: nothing is */
-    const char *hostname;     /* the one of spec.hostnames that answered: what known_hosts is asked for, as ssh does */
+    uint64_t path_us;                       /* the least round trip that was seen; 0: none yet */
+    uint64_t auth_written_us, auth_read_us; /* while we are let in: of the last of each; 0: none since */
+    const char *hostname; /* the one of spec.hostnames that answered: what known_hosts is asked for, as ssh does */
     LIBSSH2_SESSION *ssh;
     uint8_t *inbound;
     size_t in_start, in_end;
@@ -77,7 +77,8 @@ struct session {
     uint64_t timer_due_ms; /* when `timer` was to fire */
     bool looking;          /* something is due, and the loop looks at the socket a last time before it is decided */
     unsigned probes;       /* keepalives asked since the last received byte */
-    uint64_t probe_due_ms; /* session_probe was called: nothing having come by then, the session ends; 0: it was not */
+    uint64_t probe_due_ms; /* session_probe was called: nothing having come by then, and nothing of ours that is ahead
+                              of the question having been acknowledged, the session ends; 0: it was not */
     uint64_t probe_behind; /* bytes of ours that go out before that question */
     uint64_t probe_acknowledged; /* transport_acknowledged when that was last looked at */
     uint64_t asked_ms;           /* the last keepalive */
@@ -113,6 +114,8 @@ void transport_flush(struct session *session);
 /* Has the system acknowledge now what nothing of ours acknowledged on its way. */
 void transport_before_sleep(uv_prepare_t *prepare);
 size_t transport_unsent(const struct session *session);
+/* We have been let in: the last answer tells a round trip too. */
+void transport_note_trip(struct session *session);
 /* Bytes of ours that the peer's system has acknowledged; 0 where this one does not say. */
 uint64_t transport_acknowledged(const struct session *session);
 /* So many control messages wait that nothing more may come in that could add to them. Not so during a key exchange:
@@ -155,9 +158,9 @@ void rekey_check_host_key(struct session *session);
 
 /* ---- alive.c ---- */
 /* The phase began: its deadline, or for SESSION_READY the keepalive. */
+void alive_phase(struct session *session);
 /* Takes note of a round trip, from which the path's length is known. */
 void alive_note_path(struct session *session, uint64_t trip_us);
-void alive_phase(struct session *session);
 void alive_received(struct session *session);
 /* A key exchange has begun (rekey_since_ms): it has a deadline, whatever the interval is. */
 void alive_rekeying(struct session *session);

@@ -58,6 +58,7 @@ static void ready(struct session *session)
         return;
     }
     rekey_done(session);
+    transport_note_trip(session);
     set_phase(session, SESSION_READY);
     session_wake(session);
 }

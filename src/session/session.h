@@ -61,8 +61,9 @@ struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool 
 void session_start(struct session *session);
 /* Something happened that connections often do not survive (a wake-up, a change of network): asks the peer at once
  * whether it is there, and ends the session when nothing came within 3 s, or within the keepalive's limit where that is
- * less. A session that is not ready yet gets as long to connect or to hear from the peer; one that is being let in,
- * where a person or an agent may be asked, is left alone. */
+ * less, or within 3 s of the last acknowledgement of bulk that is ahead of the question. A session that is not ready
+ * yet gets as long to connect or to hear from the peer; one that is being let in, where a person or an agent may be
+ * asked, is left alone. */
 void session_probe(struct session *session);
 /* Sends a disconnect, flushes for at most `flush_ms`, closes. Completes by on_closed (ERR_CANCELLED). */
 void session_stop(struct session *session, uint64_t flush_ms);

@@ -195,15 +195,6 @@ void transport_before_sleep(uv_prepare_t *prepare)
     (void)uv_prepare_stop(prepare);
 }
 
-/* While we are let in, each of our packets is answered by one of the peer's. */
-static void note_trip(struct session *session)
-{
-    if (session->auth_written_us != 0) {
-        alive_note_path(session, uv_hrtime() / 1000 - session->auth_written_us + 1);
-        session->auth_written_us = 0;
-    }
-}
-
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 {
     struct session *session = stream->data;
@@ -218,7 +209,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         session->in_end += (size_t)nread;
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
-        note_trip(session);
+        session->auth_read_us = session->phase == SESSION_AUTHENTICATING ? uv_hrtime() / 1000 : 0;
         note_ack(session, (size_t)nread);
     } else {
         session->in_over = (int)nread;
@@ -290,6 +281,24 @@ static void give_back_large(struct outbound *out)
     }
 }
 
+/* While we are let in, each of our packets waits for the answer to the one before, so what was read last is an answer:
+ * a piece that came before it has made way for it. */
+void transport_note_trip(struct session *session)
+{
+    if (session->auth_written_us != 0 && session->auth_read_us > session->auth_written_us) {
+        alive_note_path(session, session->auth_read_us - session->auth_written_us);
+    }
+    session->auth_written_us = session->auth_read_us = 0;
+}
+
+static void note_auth_write(struct session *session)
+{
+    if (session->phase == SESSION_AUTHENTICATING) {
+        transport_note_trip(session);
+        session->auth_written_us = uv_hrtime() / 1000;
+    }
+}
+
 void transport_flush(struct session *session)
 {
     struct outbound *out = &session->out;
@@ -301,7 +310,7 @@ void transport_flush(struct session *session)
     int status = uv_try_write((uv_stream_t *)session->tcp, &buf, 1);
     if (status > 0) {
         sent = (size_t)status;
-        session->auth_written_us = session->phase == SESSION_AUTHENTICATING ? uv_hrtime() / 1000 : 0;
+        note_auth_write(session);
         session->bytes_out += sent;
         session->unacked = 0;
     }

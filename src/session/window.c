@@ -55,7 +55,8 @@ static void shrink(struct window *window)
 }
 
 /* Whether a path of that length takes so much at the rate seen. From one grant to the next but one a whole window
- * passes: in up to two round trips, where the peer waits for each. */
+ * passes, in up to two round trips where the peer waits for each. (Half of one right after it has grown, since that is
+ * a grant too.) */
 static bool path_takes_more(const struct window_pool *pool, const struct window_mark *mark)
 {
     return pool->path_us == 0 ||
