@@ -49,6 +49,9 @@ ELSEWHERE = {
         "has test_ended_while_it_asks",
         "test_the_end_of_its_terminal_ends_it": "Wine tells no program that its terminal has gone: packaging/windows/CHECKLIST.md",
     },
+    "test_stop.py": {
+        "test_a_signal_at_any_moment_of_the_end": "SIGTERM ends any program of Wine at once; Windows gives no handlers back",
+    },
     "test_watch.py": {
         "test_screenshot": "Wine paints its console by moves of its own, which tmux is not made for: test_a_console_shows_it",
         "test_its_size": "see test_screenshot",
