@@ -47,14 +47,6 @@ static void forgive_own_delay(struct session *session)
     session->rekey_since_ms += late_ms;
 }
 
-void alive_note_path(struct session *session, uint64_t trip_us)
-{
-    if (session->path_us == 0 || trip_us < session->path_us) {
-        session->path_us = trip_us;
-        mux_set_path(session->mux, trip_us);
-    }
-}
-
 static void on_keepalive_reply(void *arg, enum err result, uint16_t bound_port)
 {
     struct session *session = arg;
@@ -63,7 +55,7 @@ static void on_keepalive_reply(void *arg, enum err result, uint16_t bound_port)
     if (result != ERR_CLOSED && session->rtt_pending) { /* refused is an answer too, and the usual one */
         session->rtt_ms = (int64_t)(uv_now(session->loop) - session->rtt_asked_ms);
         session->rtt_pending = false;
-        alive_note_path(session, ((uint64_t)session->rtt_ms + 1) * 1000);
+        mux_note_trip(session->mux, ((uint64_t)session->rtt_ms + 1) * 1000);
     }
 }
 
@@ -167,8 +159,7 @@ void session_probe(struct session *session)
     }
     /* What was asked before a sleep says nothing of the path, and what was seen before the network changed neither. */
     session->rtt_pending = false;
-    session->path_us = 0;
-    mux_set_path(session->mux, 0);
+    mux_forget_path(session->mux);
     if (session->probe_due_ms != 0) {
         return;
     }

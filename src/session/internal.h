@@ -47,7 +47,6 @@ struct session {
     /* the transport */
     uv_tcp_t *tcp; /* from malloc; NULL before it is connected and after it is closed */
     char address[64];
-    uint64_t path_us;                       /* the least round trip that was seen; 0: none yet */
     uint64_t auth_written_us, auth_read_us; /* while we are let in: of the last of each; 0: none since */
     const char *hostname; /* the one of spec.hostnames that answered: what known_hosts is asked for, as ssh does */
     LIBSSH2_SESSION *ssh;
@@ -159,8 +158,6 @@ void rekey_check_host_key(struct session *session);
 /* ---- alive.c ---- */
 /* The phase began: its deadline, or for SESSION_READY the keepalive. */
 void alive_phase(struct session *session);
-/* Takes note of a round trip, from which the path's length is known. */
-void alive_note_path(struct session *session, uint64_t trip_us);
 void alive_received(struct session *session);
 /* A key exchange has begun (rekey_since_ms): it has a deadline, whatever the interval is. */
 void alive_rekeying(struct session *session);

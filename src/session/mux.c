@@ -28,9 +28,14 @@ struct mux *mux_new(const struct mux_link *link, const struct mux_events *events
     return mux;
 }
 
-void mux_set_path(struct mux *mux, uint64_t path_us)
+void mux_note_trip(struct mux *mux, uint64_t trip_us)
 {
-    mux->windows.path_us = path_us;
+    window_pool_note_trip(&mux->windows, trip_us);
+}
+
+void mux_forget_path(struct mux *mux)
+{
+    window_pool_forget_path(&mux->windows);
 }
 
 void mux_free(struct mux *mux)

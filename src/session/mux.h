@@ -42,8 +42,10 @@ struct mux_events {
 struct mux *mux_new(const struct mux_link *link, const struct mux_events *events);
 /* Only when mux_channel_count is 0. */
 void mux_free(struct mux *mux);
-/* The path's round trip time without its queues, as far as it is known; it bounds how far windows grow. */
-void mux_set_path(struct mux *mux, uint64_t path_us);
+/* A round trip was seen: the least one bounds how far windows grow. */
+void mux_note_trip(struct mux *mux, uint64_t trip_us);
+/* What was seen so far is forgotten. */
+void mux_forget_path(struct mux *mux);
 
 /* One packet numbered 80-127. Takes `packet` and frees it with `free`. */
 void mux_packet(struct mux *mux, uint8_t *packet, size_t len);

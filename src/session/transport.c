@@ -286,7 +286,7 @@ static void give_back_large(struct outbound *out)
 void transport_note_trip(struct session *session)
 {
     if (session->auth_written_us != 0 && session->auth_read_us > session->auth_written_us) {
-        alive_note_path(session, session->auth_read_us - session->auth_written_us);
+        mux_note_trip(session->mux, session->auth_read_us - session->auth_written_us);
     }
     session->auth_written_us = session->auth_read_us = 0;
 }

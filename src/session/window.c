@@ -17,6 +17,18 @@ void window_pool_init(struct window_pool *pool)
     *pool = (struct window_pool){.first_free = POOL_FIRST_BYTES, .growth_free = POOL_GROWTH_BYTES};
 }
 
+void window_pool_note_trip(struct window_pool *pool, uint64_t trip_us)
+{
+    if (pool->path_us == 0 || trip_us < pool->path_us) {
+        pool->path_us = trip_us;
+    }
+}
+
+void window_pool_forget_path(struct window_pool *pool)
+{
+    pool->path_us = 0;
+}
+
 void window_open(struct window *window, struct window_pool *pool)
 {
     uint32_t size = pool->first_free / POOL_SHARE / STEP_BYTES * STEP_BYTES;

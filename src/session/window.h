@@ -29,7 +29,7 @@ enum { POOL_FIRST_BYTES = 128 * 1024 * 1024, POOL_GROWTH_BYTES = 128 * 1024 * 10
 struct window_pool {
     uint32_t first_free;  /* for the windows of channels to come */
     uint32_t growth_free; /* for windows that grow */
-    uint64_t path_us;     /* the path's round trip time without its queues; 0: not known, and nothing is too large */
+    uint64_t path_us;     /* the least round trip that was seen; 0: none yet, and nothing is too large */
 };
 
 struct window {
@@ -50,6 +50,10 @@ struct window {
 };
 
 void window_pool_init(struct window_pool *pool);
+/* A round trip was seen: the least one is the path's without its queues. */
+void window_pool_note_trip(struct window_pool *pool, uint64_t trip_us);
+/* The path is another one, perhaps. */
+void window_pool_forget_path(struct window_pool *pool);
 void window_open(struct window *window, struct window_pool *pool);
 /* Gives back what it has of the pool. May be called twice. */
 void window_close(struct window *window, struct window_pool *pool);
