@@ -87,9 +87,12 @@ int log_flags_take(struct log_flags *flags, struct args *args)
     }
 }
 
-static enum log_level level_of(const struct log_flags *flags, enum log_level normal)
+/* `normal` is the level without flags; `open` is log_open or its like, whose result is returned. */
+static int open_log(const struct log_flags *flags, enum log_level normal,
+                    int (*open)(const char *path, enum log_level level, enum log_format format))
 {
     enum log_level level = normal;
+    enum log_format format = LOG_FORMAT_TEXT;
     if (flags->quiet) {
         level = LOG_LEVEL_ERROR;
     } else if (flags->verbose > 0) {
@@ -98,22 +101,17 @@ static enum log_level level_of(const struct log_flags *flags, enum log_level nor
     if (flags->level != NULL) {
         (void)log_level_parse(flags->level, &level);
     }
-    return level;
-}
-
-static enum log_format format_of(const struct log_flags *flags)
-{
-    enum log_format format = LOG_FORMAT_TEXT;
     if (flags->format != NULL) {
         (void)log_format_parse(flags->format, &format);
     }
-    return format;
+    int status = open(flags->file, level, format);
+    log_rotate_at(flags->max_bytes, flags->keep != 0 ? flags->keep : CONFIG_LOG_KEEP);
+    return status;
 }
 
 int log_flags_open(const struct log_flags *flags, enum log_level normal)
 {
-    int status = log_open(flags->file, level_of(flags, normal), format_of(flags));
-    log_rotate_at(flags->max_bytes, flags->keep != 0 ? flags->keep : CONFIG_LOG_KEEP);
+    int status = open_log(flags, normal, log_open);
     if (status == 0) {
         return CLI_OK;
     }
@@ -123,8 +121,7 @@ int log_flags_open(const struct log_flags *flags, enum log_level normal)
 
 int log_flags_open_or_wait(const struct log_flags *flags, enum log_level normal)
 {
-    int status = log_open_or_wait(flags->file, level_of(flags, normal), format_of(flags));
-    log_rotate_at(flags->max_bytes, flags->keep != 0 ? flags->keep : CONFIG_LOG_KEEP);
+    int status = open_log(flags, normal, log_open_or_wait);
     if (status == UV_ENOMEM) {
         (void)cli_usage("out of memory");
         return CLI_FAILED;
