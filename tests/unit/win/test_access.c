@@ -147,12 +147,17 @@ static void many_strangers_are_counted(void **state)
     assert_false(strangers.items[0].inherited); /* once in its own right is enough */
 }
 
-static bool reads(const char *account, const struct entry *entries, size_t count)
+static bool lets(bool (*ask)(PACL acl, PSID account), const char *account, const struct entry *entries, size_t count)
 {
     struct win_acl acl;
     union win_sid sid = sid_of(account);
     make_list(&acl, entries, count);
-    return win_acl_lets_read(win_acl_list(&acl), &sid.sid);
+    return ask(win_acl_list(&acl), &sid.sid);
+}
+
+static bool reads(const char *account, const struct entry *entries, size_t count)
+{
+    return lets(win_acl_lets_read, account, entries, count);
 }
 
 static void readers_are_known(void **state)
@@ -184,10 +189,7 @@ static void readers_are_known(void **state)
 
 static bool writes(const char *account, const struct entry *entries, size_t count)
 {
-    struct win_acl acl;
-    union win_sid sid = sid_of(account);
-    make_list(&acl, entries, count);
-    return win_acl_lets_write(win_acl_list(&acl), &sid.sid);
+    return lets(win_acl_lets_write, account, entries, count);
 }
 
 static void writers_are_known(void **state)
