@@ -8,7 +8,12 @@
 #include "forward/internal.h"
 #include "relay/socket_stream.h"
 
-enum { OPEN_LIMIT_TIMES = 30, DEFAULT_CONNECT_TIMEOUT_MS = 10000 };
+enum {
+    OPEN_LIMIT_TIMES = 30,
+    DEFAULT_CONNECT_TIMEOUT_MS = 10000,
+    KEEPALIVE_S = 60,
+    LOOPBACK_NET = 127 /* of 127.0.0.0/8 */
+};
 
 static void count(struct forward *forward)
 {
@@ -219,15 +224,29 @@ void connection_open(struct connection *connection)
     check_opening(connection);
 }
 
-static void learn_originator(struct connection *connection)
+void connection_tune(uv_tcp_t *tcp, const struct sockaddr *peer)
+{
+    bool is_here = peer->sa_family == AF_INET6
+                       ? IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)peer)->sin6_addr)
+                       : (ntohl(((const struct sockaddr_in *)peer)->sin_addr.s_addr) >> 24) == LOOPBACK_NET;
+    (void)uv_tcp_nodelay(tcp, 1);
+    if (!is_here) {
+        (void)uv_tcp_keepalive(tcp, 1, KEEPALIVE_S);
+    }
+}
+
+/* Who the client is, and what its socket needs. */
+static void know_client(struct connection *connection)
 {
     struct sockaddr_storage address;
+    const struct sockaddr *peer = (const struct sockaddr *)&address;
+    uv_tcp_t *tcp = (uv_tcp_t *)connection->socket;
     int len = sizeof address;
     (void)strcpy(connection->originator, "127.0.0.1"); /* a Unix socket's client has none; ssh says this too */
-    if (connection->socket->type != UV_TCP ||
-        uv_tcp_getpeername((uv_tcp_t *)connection->socket, (struct sockaddr *)&address, &len) != 0) {
+    if (connection->socket->type != UV_TCP || uv_tcp_getpeername(tcp, (struct sockaddr *)&address, &len) != 0) {
         return;
     }
+    connection_tune(tcp, peer);
     if (address.ss_family == AF_INET6) {
         const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
         (void)uv_ip6_name(v6, connection->originator, sizeof connection->originator);
@@ -255,11 +274,7 @@ void connection_accept(struct forward *forward, uv_stream_t *socket)
     }
     connection->socket = socket;
     socket->data = connection;
-    learn_originator(connection);
-    if (socket->type == UV_TCP) {
-        (void)uv_tcp_nodelay((uv_tcp_t *)socket, 1);
-        (void)uv_tcp_keepalive((uv_tcp_t *)socket, 1, 60);
-    }
+    know_client(connection);
     if (forward->session != NULL) {
         connection_open(connection);
     } else {

@@ -123,6 +123,8 @@ void remote_forget(struct list *question);
 /* ---- connection.c ---- */
 /* A client came: `socket` is an accepted handle from malloc. */
 void connection_accept(struct forward *forward, uv_stream_t *socket);
+/* Small messages go at once. Keepalives, but not to somebody on this machine: its system tells us of that end. */
+void connection_tune(uv_tcp_t *tcp, const struct sockaddr *peer);
 /* Begins one as a client's would be, which ends once the target answers or does not: in probe_result, perhaps from
  * inside. `*out` is NULL when there was nothing to begin it with, and after its end. */
 void connection_probe(struct forward *forward, struct connection **out);

@@ -65,8 +65,10 @@ static void on_dialed(void *arg, uv_tcp_t *tcp, const struct dial_result *result
     connection->dial = NULL;
     if (tcp != NULL) {
         connection->socket = (uv_stream_t *)tcp;
-        (void)uv_tcp_nodelay(tcp, 1);
-        (void)uv_tcp_keepalive(tcp, 1, 60);
+        struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
+        int len = sizeof peer;
+        (void)uv_tcp_getpeername(tcp, (struct sockaddr *)&peer, &len);
+        connection_tune(tcp, (const struct sockaddr *)&peer);
         connection_target_connected(connection);
         return;
     }
