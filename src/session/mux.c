@@ -7,8 +7,10 @@
 #include "session/mux_internal.h"
 
 enum {
-    TEXT_MAX = 1024,               /* longest host name or path that a peer may name */
-    CONTROL_KEEP_BYTES = 16 * 1024 /* a control queue larger than this is given back when empty */
+    TEXT_MAX = 1024,                /* longest host name or path that a peer may name */
+    CONTROL_KEEP_BYTES = 16 * 1024, /* a control queue larger than this is given back when empty */
+    LATE_TURNS = 8,                 /* for so many turns what is late makes way for all else */
+    LATE_CHANNELS = 8               /* closed before the loop looks for something better again */
 };
 
 struct mux *mux_new(const struct mux_link *link, const struct mux_events *events)
@@ -23,6 +25,7 @@ struct mux *mux_new(const struct mux_link *link, const struct mux_events *events
     list_init(&mux->ready);
     list_init(&mux->waiting);
     list_init(&mux->borrowing);
+    list_init(&mux->over);
     window_pool_init(&mux->windows);
     wire_writer_init(&mux->control);
     return mux;
@@ -56,6 +59,7 @@ void mux_queue(struct mux *mux, const struct wire_writer *packet)
     if (mux->failed) {
         return;
     }
+    mux->control_is_late = false;
     wire_write_u32(&mux->control, (uint32_t)packet->len);
     wire_write_bytes(&mux->control, packet->data, packet->len);
     if (packet->failed || mux->control.failed) {
@@ -107,6 +111,7 @@ bool mux_flush(struct mux *mux)
     }
     control->len = 0;
     mux->control_offset = 0;
+    mux->control_is_late = false;
     if (control->cap_bytes > CONTROL_KEEP_BYTES) {
         wire_writer_deinit(control);
     }
@@ -516,20 +521,52 @@ static bool turn_waiting(struct mux *mux)
     return any;
 }
 
+bool mux_is_late(const struct mux *mux)
+{
+    return mux->control_is_late || !list_is_empty(&mux->over);
+}
+
+static bool turn_late(struct mux *mux, size_t most)
+{
+    struct list *link;
+    bool any = mux_is_late(mux);
+    mux->control_is_late = false; /* from here on it waits for room only */
+    for (size_t i = 0; i < most && (link = list_pop(&mux->over)) != NULL; i++) {
+        mux_channel_turn(container_of(link, struct channel, ready));
+    }
+    return any;
+}
+
+bool mux_turn_late(struct mux *mux)
+{
+    return turn_late(mux, LATE_CHANNELS);
+}
+
 bool mux_turn(struct mux *mux)
 {
     struct list round;
     struct list *link;
     bool any = mux_request_turn(mux);
+    mux->late_turns = mux_is_late(mux) ? mux->late_turns + 1 : 0;
+    if (mux->late_turns > (mux->failed ? 0 : LATE_TURNS)) {
+        any = turn_late(mux, SIZE_MAX) || any;
+    }
     list_init(&round);
     list_move(&round, &mux->ready);
     while ((link = list_pop(&round)) != NULL) {
-        mux_channel_turn(container_of(link, struct channel, ready));
+        struct channel *channel = container_of(link, struct channel, ready);
         any = true;
+        if (!mux->failed && mux_channel_is_over(channel)) {
+            list_append(&mux->over, link);
+        } else {
+            mux_channel_turn(channel);
+        }
     }
     if (!mux->failed) {
         size_t before = mux_control_bytes(mux);
-        (void)mux_flush(mux);
+        if (!mux->control_is_late) {
+            (void)mux_flush(mux);
+        }
         any = turn_waiting(mux) || any || mux_control_bytes(mux) < before;
     }
     return any;

@@ -56,8 +56,14 @@ void mux_packet_borrowed(struct mux *mux, uint8_t *packet, size_t len);
 bool mux_borrows(const struct mux *mux);
 /* Copies what is borrowed still: the data whose readers have not taken it yet. */
 void mux_settle(struct mux *mux);
-/* Delivers what came, sends what is owed, tells who may write again. Returns true when it did anything. */
+/* Delivers what came, sends what is owed, tells who may write again. Returns true when it did anything. What is late is
+ * left, unless that has been so in several turns. */
 bool mux_turn(struct mux *mux);
+/* Whether something waits that nobody waits for: the closing of channels over which all is said. It takes as long as
+ * all the rest of a short connection, so it is done when there is nothing else to do. */
+bool mux_is_late(const struct mux *mux);
+/* Does it, for a few channels at a time. Returns true when it did anything. */
+bool mux_turn_late(struct mux *mux);
 /* The session is dead: every open, reply and channel fails with `why` at the next mux_turn. */
 void mux_fail(struct mux *mux, const struct err_info *why);
 /* After mux_fail: every owner has been told. A channel whose data is all here but not yet read, or whose offer is not

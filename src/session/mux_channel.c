@@ -299,6 +299,12 @@ bool mux_channel_is_complete(const struct channel *channel)
     return channel->close_received || (channel->eof_received && channel->eof_sent);
 }
 
+bool mux_channel_is_over(const struct channel *channel)
+{
+    return channel->close_received && channel->eof_sent && channel->in_head == NULL && !channel->gone_told &&
+           !channel->closing && channel->stream.events != NULL;
+}
+
 static void turn_open(struct channel *channel)
 {
     if (channel->closing) {
@@ -430,9 +436,12 @@ static void channel_freeze(struct stream *stream)
 
 void mux_send_close(struct channel *channel)
 {
+    struct mux *mux = channel->mux;
     if (!channel->close_sent && !channel->dead) {
+        bool is_late = mux_channel_is_over(channel) && (mux->control_is_late || mux_control_bytes(mux) == 0);
         channel->close_sent = true;
-        mux_queue_id(channel->mux, MSG_CHANNEL_CLOSE, channel->remote_id);
+        mux_queue_id(mux, MSG_CHANNEL_CLOSE, channel->remote_id);
+        mux->control_is_late = is_late;
     }
 }
 

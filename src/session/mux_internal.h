@@ -114,10 +114,13 @@ struct mux {
     size_t channel_count; /* structs alive */
     size_t unended;       /* of a failed mux: channels whose owner must still be told */
     struct list ready, waiting, borrowing;
+    struct list over;        /* channels with nothing more to bring or to take, by `ready` */
+    unsigned late_turns;     /* while there was something late */
     bool packet_is_borrowed; /* the one that is being taken apart */
     struct window_pool windows;
     struct wire_writer control; /* packets as length and bytes */
     size_t control_offset;
+    bool control_is_late;                      /* nobody waits for any of it */
     struct request *requests, **requests_tail; /* sent, in order; unanswered ones wait for their reply */
     bool failed;
     struct err_info why;
@@ -146,6 +149,8 @@ void mux_send_close(struct channel *channel);
 void mux_channel_settle(struct channel *channel);
 /* Whether all that the channel had to bring is here, so that a session's end no longer concerns it. */
 bool mux_channel_is_complete(const struct channel *channel);
+/* Whether both sides have said and had all: what is left is to close. */
+bool mux_channel_is_over(const struct channel *channel);
 
 /* Begins the packet of an open in `packet`, to which its type's own part is added, and sends it. NULL: out of memory or
  * over the channel limit. */

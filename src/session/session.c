@@ -218,6 +218,7 @@ static bool hold_for_more(struct session *session)
 static void step_ready(struct session *session)
 {
     bool more = true;
+    bool worked = session->in_end > session->in_start || transport_unsent(session) > 0;
     for (int pass = 0; more && pass < TURN_PASSES && !session->ending; pass++) {
         more = false;
         if (session->in_end > session->in_start || session->in_over != 0 || pass == 0) {
@@ -231,6 +232,8 @@ static void step_ready(struct session *session)
             return; /* session_step() flushes */
         }
         if (mux_turn(session->mux)) {
+            more = worked = true;
+        } else if (!worked && mux_turn_late(session->mux)) {
             more = true;
         }
         size_t unsent = transport_unsent(session);
@@ -240,8 +243,10 @@ static void step_ready(struct session *session)
         more = more || (unsent >= OUT_SOFT_BYTES && transport_unsent(session) < OUT_SOFT_BYTES);
     }
     mux_settle(session->mux);
-    if (more) {
+    if (more || mux_is_late(session->mux)) {
         session_wake(session);
+    } else if (!session->ending) {
+        (void)uv_idle_stop(&session->turn); /* whoever woke us in here has been seen to: the loop may sleep */
     }
 }
 

@@ -124,7 +124,7 @@ static int set_up(void **state)
 
 static void turn(void)
 {
-    while (mux_turn(session.mux)) {}
+    while (mux_turn(session.mux) || mux_turn_late(session.mux)) {}
 }
 
 static int tear_down(void **state)

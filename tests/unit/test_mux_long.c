@@ -102,7 +102,7 @@ static int setup(void **state)
 
 static void turn(void)
 {
-    while (mux_turn(net.mux)) {}
+    while (mux_turn(net.mux) || mux_turn_late(net.mux)) {}
 }
 
 static int teardown(void **state)

@@ -131,7 +131,7 @@ static void take_back(void)
 void turn(void)
 {
     for (int i = 0; i < 100; i++) {
-        if (!mux_turn(net.mux)) {
+        if (!mux_turn(net.mux) && !mux_turn_late(net.mux)) {
             take_back();
             return;
         }
