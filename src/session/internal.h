@@ -68,6 +68,7 @@ struct session {
     bool lent; /* a worker owns ssh, inbound and out */
     uv_idle_t turn;
     uv_timer_t timer;
+    uv_timer_t pace;           /* runs while opens wait: see mux_opens_wait() */
     uv_prepare_t before_sleep; /* runs while something is unacked */
     size_t handles;
 

@@ -26,6 +26,7 @@ struct mux *mux_new(const struct mux_link *link, const struct mux_events *events
     list_init(&mux->waiting);
     list_init(&mux->borrowing);
     list_init(&mux->over);
+    list_init(&mux->unsent_opens);
     window_pool_init(&mux->windows);
     wire_writer_init(&mux->control);
     return mux;
@@ -133,7 +134,7 @@ void mux_make_ready(struct channel *channel)
     }
 }
 
-static bool attach(struct mux *mux, struct channel *channel)
+bool mux_attach(struct mux *mux, struct channel *channel)
 {
     size_t id = mux->slot_hint;
     while (id < mux->slot_count && mux->slots[id].use != SLOT_FREE) {
@@ -171,71 +172,6 @@ void mux_detach(struct channel *channel, enum slot_use use)
 {
     channel->in_table = false;
     set_slot(channel->mux, channel->local_id, use);
-}
-
-/* ---- opening ---- */
-
-struct channel *mux_open_begin(struct mux *mux, const char *type, struct wire_writer *packet, channel_open_cb *on_open,
-                               void *arg)
-{
-    struct channel *channel = mux_channel_new(mux, CHANNEL_OPENING);
-    if (channel == NULL) {
-        return NULL;
-    }
-    channel->on_open = on_open;
-    channel->arg = arg;
-    if (!attach(mux, channel)) {
-        mux_channel_free(channel);
-        return NULL;
-    }
-    wire_writer_init(packet);
-    wire_write_u8(packet, MSG_CHANNEL_OPEN);
-    mux_write_text(packet, type);
-    wire_write_u32(packet, channel->local_id);
-    wire_write_u32(packet, channel->window.left);
-    wire_write_u32(packet, PACKET_BYTES);
-    return channel;
-}
-
-struct channel *mux_open_send(struct mux *mux, struct channel *channel, struct wire_writer *packet)
-{
-    if (mux->failed) {
-        channel->dead = true;
-        mux_channel_set_why(channel, ERR_CLOSED, "%s", mux->why.message);
-        mux_make_ready(channel);
-    } else {
-        mux_queue(mux, packet);
-    }
-    wire_writer_deinit(packet);
-    return channel;
-}
-
-struct channel *mux_open_tcp(struct mux *mux, const char *host, uint16_t port, const char *originator_host,
-                             uint16_t originator_port, channel_open_cb *on_open, void *arg)
-{
-    struct wire_writer packet;
-    struct channel *channel = mux_open_begin(mux, "direct-tcpip", &packet, on_open, arg);
-    if (channel == NULL) {
-        return NULL;
-    }
-    mux_write_text(&packet, host);
-    wire_write_u32(&packet, port);
-    mux_write_text(&packet, originator_host);
-    wire_write_u32(&packet, originator_port);
-    return mux_open_send(mux, channel, &packet);
-}
-
-struct channel *mux_open_unix(struct mux *mux, const char *path, channel_open_cb *on_open, void *arg)
-{
-    struct wire_writer packet;
-    struct channel *channel = mux_open_begin(mux, "direct-streamlocal@openssh.com", &packet, on_open, arg);
-    if (channel == NULL) {
-        return NULL;
-    }
-    mux_write_text(&packet, path);
-    mux_write_text(&packet, "");
-    wire_write_u32(&packet, 0);
-    return mux_open_send(mux, channel, &packet);
 }
 
 /* ---- packets ---- */
@@ -313,7 +249,7 @@ static void packet_open(struct mux *mux, struct wire_reader *reader)
         refuse_open(mux, remote_id, OPEN_UNKNOWN_TYPE, "only forwarded connections are taken here");
         return;
     }
-    if (!attach(mux, channel)) {
+    if (!mux_attach(mux, channel)) {
         mux_channel_free(channel);
         refuse_open(mux, remote_id, OPEN_RESOURCE_SHORTAGE, "too many channels");
         return;
@@ -344,6 +280,7 @@ static void packet_confirmation(struct mux *mux, struct channel *channel, enum s
         channel->send_window = window;
         channel->send_packet_max = packet_max < PACKET_BYTES ? packet_max : PACKET_BYTES;
         channel->open_answered = true;
+        mux_open_answered(channel);
         mux_make_ready(channel);
         if (channel->cancelled) { /* given up in this very turn: the owner is not told yet, the peer must be */
             mux_send_close(channel);
@@ -367,6 +304,7 @@ static void packet_failure(struct mux *mux, struct channel *channel, enum slot_u
             reason = 0;
         }
         channel->open_answered = true;
+        mux_open_answered(channel);
         channel->prohibited = reason == OPEN_PROHIBITED;
         mux_make_ready(channel);
         if (channel->cancelled) {
@@ -419,7 +357,8 @@ static void packet_close(struct mux *mux, struct channel *channel, enum slot_use
 static bool packet_for_channel(struct mux *mux, uint8_t *packet, struct wire_reader *reader)
 {
     uint32_t id = wire_read_u32(reader);
-    if (reader->bad || id >= mux->slot_count || mux->slots[id].use == SLOT_FREE) {
+    if (reader->bad || id >= mux->slot_count || mux->slots[id].use == SLOT_FREE ||
+        (mux->slots[id].channel != NULL && mux_open_is_unsent(mux->slots[id].channel))) {
         mux->link.violation(mux->link.arg, "a packet for a channel that is not open");
         return false;
     }
@@ -563,6 +502,7 @@ bool mux_turn(struct mux *mux)
         }
     }
     if (!mux->failed) {
+        any = mux_open_turn(mux) || any;
         size_t before = mux_control_bytes(mux);
         if (!mux->control_is_late) {
             (void)mux_flush(mux);

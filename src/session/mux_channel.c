@@ -61,6 +61,8 @@ void mux_channel_free(struct channel *channel)
     list_remove(&channel->borrowing);
     window_close(&channel->window, &channel->mux->windows);
     drop_input(channel);
+    mux_open_answered(channel);
+    wire_writer_deinit(&channel->unsent_open);
     free(channel->why);
     free(channel->exec);
     free(channel->offer_host);
@@ -514,6 +516,9 @@ void channel_cancel_open(struct channel *channel)
         return;
     }
     channel->cancelled = true;
+    if (channel->in_table && mux_open_is_unsent(channel)) {
+        mux_open_withdraw(channel);
+    }
     if (channel->open_answered && channel->why == NULL) { /* it was confirmed, nobody wants it */
         mux_send_close(channel);
         if (channel->in_table) {

@@ -49,7 +49,8 @@ struct channel {
     struct stream stream;
     struct mux *mux;
     struct list ready;     /* in mux->ready: something is owed to the owner */
-    struct list waiting;   /* in mux->waiting: the owner wants to write, and the peer's window lets it */
+    struct list waiting;   /* in mux->waiting: the owner wants to write, and the peer's window lets it; of an open that
+                              is not sent yet, in mux->unsent_opens */
     struct list borrowing; /* in mux->borrowing: some of its input may be borrowed */
     enum channel_state state;
     uint32_t local_id, remote_id;
@@ -62,6 +63,9 @@ struct channel {
     bool eof_received, eof_told;
     bool close_received, gone_told;
     bool eof_sent, eof_sent_told, close_sent;
+    struct wire_writer unsent_open; /* its packet; empty once it is sent */
+    bool open_is_out;               /* it counts in mux->opens_out, if open_round is still the mux's */
+    unsigned open_round;
     bool open_answered; /* the peer's answer to our open is here, or its failure */
     bool prohibited;    /* such a failure, since the peer permits no such connection */
     bool cancelled;     /* our open was given up */
@@ -114,9 +118,13 @@ struct mux {
     size_t channel_count; /* structs alive */
     size_t unended;       /* of a failed mux: channels whose owner must still be told */
     struct list ready, waiting, borrowing;
-    struct list over;        /* channels with nothing more to bring or to take, by `ready` */
-    unsigned late_turns;     /* while there was something late */
-    bool packet_is_borrowed; /* the one that is being taken apart */
+    struct list over;    /* channels with nothing more to bring or to take, by `ready` */
+    unsigned late_turns; /* while there was something late */
+    struct list unsent_opens;
+    unsigned opens_out, open_round; /* sent and unanswered, as counted since that round began */
+    unsigned open_ticks;            /* in this round */
+    bool open_was_answered;         /* since the last one */
+    bool packet_is_borrowed;        /* the one that is being taken apart */
     struct window_pool windows;
     struct wire_writer control; /* packets as length and bytes */
     size_t control_offset;
@@ -133,6 +141,8 @@ void mux_queue_id(struct mux *mux, uint8_t type, uint32_t remote_id);
 /* Sends queued control messages as far as there is room. True when none is left. */
 bool mux_flush(struct mux *mux);
 void mux_make_ready(struct channel *channel);
+/* Gives the channel an id. False: there are too many, or no memory. */
+bool mux_attach(struct mux *mux, struct channel *channel);
 /* Takes the channel out of the table, leaving `use` behind. */
 void mux_detach(struct channel *channel, enum slot_use use);
 struct channel *mux_channel_new(struct mux *mux, enum channel_state state);
@@ -152,11 +162,20 @@ bool mux_channel_is_complete(const struct channel *channel);
 /* Whether both sides have said and had all: what is left is to close. */
 bool mux_channel_is_over(const struct channel *channel);
 
+/* ---- mux_open.c ---- */
 /* Begins the packet of an open in `packet`, to which its type's own part is added, and sends it. NULL: out of memory or
  * over the channel limit. */
 struct channel *mux_open_begin(struct mux *mux, const char *type, struct wire_writer *packet, channel_open_cb *on_open,
                                void *arg);
 struct channel *mux_open_send(struct mux *mux, struct channel *channel, struct wire_writer *packet);
+
+/* The peer's answer is here, or none is waited for any more. */
+void mux_open_answered(struct channel *channel);
+/* Sends those whose turn it is. True when there was one. */
+bool mux_open_turn(struct mux *mux);
+bool mux_open_is_unsent(const struct channel *channel);
+/* An open that is unsent will not be sent. */
+void mux_open_withdraw(struct channel *channel);
 
 /* ---- mux_exec.c ---- */
 /* A request that came for the channel; `reader` stands after the recipient's id. */

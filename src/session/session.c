@@ -13,6 +13,7 @@
 enum {
     TURN_PASSES = 16,
     NOTSENT_LOWAT_BYTES = 128 * 1024,
+    OPENS_TICK_MS = 5,
     HOLD_FROM_BYTES = 24 * 1024,
     HOLD_UNTIL_BYTES = 240 * 1024 /* more than this would leave the channels' readers without work meanwhile */
 };
@@ -214,6 +215,22 @@ static bool hold_for_more(struct session *session)
     return false;
 }
 
+static void on_pace(uv_timer_t *timer);
+
+static void pace_opens(struct session *session)
+{
+    if (mux_opens_wait(session->mux) && !uv_is_active((uv_handle_t *)&session->pace)) {
+        (void)uv_timer_start(&session->pace, on_pace, OPENS_TICK_MS, 0);
+    }
+}
+
+static void on_pace(uv_timer_t *timer)
+{
+    struct session *session = timer->data;
+    mux_opens_tick(session->mux);
+    pace_opens(session);
+}
+
 /* One turn of a working session: what came is taken apart and delivered, what is owed is sent, until nothing moves. */
 static void step_ready(struct session *session)
 {
@@ -243,6 +260,7 @@ static void step_ready(struct session *session)
         more = more || (unsent >= OUT_SOFT_BYTES && transport_unsent(session) < OUT_SOFT_BYTES);
     }
     mux_settle(session->mux);
+    pace_opens(session);
     if (more || mux_is_late(session->mux)) {
         session_wake(session);
     } else if (!session->ending) {
@@ -328,6 +346,7 @@ static void close_handles(struct session *session)
     session->handles_closing = true;
     uv_close((uv_handle_t *)&session->turn, on_handle_closed);
     uv_close((uv_handle_t *)&session->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&session->pace, on_handle_closed);
     uv_close((uv_handle_t *)&session->before_sleep, on_handle_closed);
 }
 
@@ -393,6 +412,7 @@ void session_end(struct session *session, enum err code, const char *format, ...
     (void)err_set(&session->why, code, "%s", message);
     session->ending = true;
     (void)uv_timer_stop(&session->timer);
+    (void)uv_timer_stop(&session->pace);
     if (session->dial != NULL) {
         dial_cancel(session->dial);
     }
@@ -505,9 +525,10 @@ struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool 
     session->rtt_ms = -1;
     (void)uv_idle_init(loop, &session->turn);
     (void)uv_timer_init(loop, &session->timer);
+    (void)uv_timer_init(loop, &session->pace);
     (void)uv_prepare_init(loop, &session->before_sleep);
-    session->turn.data = session->timer.data = session->before_sleep.data = session;
-    session->handles = 3;
+    session->turn.data = session->timer.data = session->pace.data = session->before_sleep.data = session;
+    session->handles = 4;
     return session;
 }
 

@@ -1,0 +1,149 @@
+/* Opens of ours: what they say, and their pace.
+ *
+ * A sshd does all that it has been asked for before it sends the first of its answers. A burst of opens that leaves at
+ * once so comes back at once: while sshd connects, one after the other, nobody here has anything to do, and then sshd
+ * has nothing to do until we have done our part for each. On a path so short that this is what takes the time, a burst
+ * goes in groups: the next open leaves when one is answered. Targets may be places that never answer, so after a moment
+ * in which none did, or a longer one in any case, those that are out count no more. */
+#include <string.h>
+
+#include "base/container.h"
+#include "session/mux_internal.h"
+
+enum {
+    NEAR_US = 2000,  /* a path with a longer round trip has time for all of them anyway */
+    NEAR_OPENS = 16, /* unanswered at a time; more, and sshd is alone with them; fewer, and it wakes for little */
+    ROUND_TICKS = 8  /* then those that were answered meanwhile do not matter either */
+};
+
+struct channel *mux_open_begin(struct mux *mux, const char *type, struct wire_writer *packet, channel_open_cb *on_open,
+                               void *arg)
+{
+    struct channel *channel = mux_channel_new(mux, CHANNEL_OPENING);
+    if (channel == NULL) {
+        return NULL;
+    }
+    channel->on_open = on_open;
+    channel->arg = arg;
+    if (!mux_attach(mux, channel)) {
+        mux_channel_free(channel);
+        return NULL;
+    }
+    wire_writer_init(packet);
+    wire_write_u8(packet, MSG_CHANNEL_OPEN);
+    mux_write_text(packet, type);
+    wire_write_u32(packet, channel->local_id);
+    wire_write_u32(packet, channel->window.left);
+    wire_write_u32(packet, PACKET_BYTES);
+    return channel;
+}
+
+static void send_open(struct mux *mux, struct channel *channel, const struct wire_writer *packet)
+{
+    channel->open_is_out = true;
+    channel->open_round = mux->open_round;
+    mux->opens_out++;
+    mux_queue(mux, packet);
+}
+
+static bool may_send_open(const struct mux *mux)
+{
+    uint64_t path_us = mux->windows.path_us;
+    return path_us == 0 || path_us > NEAR_US || mux->opens_out < NEAR_OPENS;
+}
+
+struct channel *mux_open_send(struct mux *mux, struct channel *channel, struct wire_writer *packet)
+{
+    if (mux->failed) {
+        channel->dead = true;
+        mux_channel_set_why(channel, ERR_CLOSED, "%s", mux->why.message);
+        mux_make_ready(channel);
+    } else if (!packet->failed && (!list_is_empty(&mux->unsent_opens) || !may_send_open(mux))) {
+        channel->unsent_open = *packet;
+        list_append(&mux->unsent_opens, &channel->waiting);
+        mux->link.wake(mux->link.arg);
+        return channel;
+    } else {
+        send_open(mux, channel, packet);
+    }
+    wire_writer_deinit(packet);
+    return channel;
+}
+
+void mux_open_answered(struct channel *channel)
+{
+    struct mux *mux = channel->mux;
+    mux->open_was_answered = mux->open_was_answered || channel->open_is_out;
+    if (channel->open_is_out && channel->open_round == mux->open_round) {
+        mux->opens_out--;
+    }
+    channel->open_is_out = false;
+}
+
+bool mux_open_turn(struct mux *mux)
+{
+    bool any = false;
+    while (!list_is_empty(&mux->unsent_opens) && may_send_open(mux)) {
+        struct channel *channel = container_of(list_pop(&mux->unsent_opens), struct channel, waiting);
+        send_open(mux, channel, &channel->unsent_open);
+        wire_writer_deinit(&channel->unsent_open);
+        any = true;
+    }
+    return any;
+}
+
+bool mux_opens_wait(const struct mux *mux)
+{
+    return !list_is_empty(&mux->unsent_opens);
+}
+
+void mux_opens_tick(struct mux *mux)
+{
+    mux->open_ticks++;
+    if (!mux->open_was_answered || mux->open_ticks >= ROUND_TICKS) {
+        mux->open_round++;
+        mux->opens_out = mux->open_ticks = 0;
+        mux->link.wake(mux->link.arg);
+    }
+    mux->open_was_answered = false;
+}
+
+bool mux_open_is_unsent(const struct channel *channel)
+{
+    return channel->unsent_open.data != NULL;
+}
+
+void mux_open_withdraw(struct channel *channel)
+{
+    list_remove(&channel->waiting);
+    wire_writer_deinit(&channel->unsent_open);
+    mux_detach(channel, SLOT_FREE);
+}
+
+struct channel *mux_open_tcp(struct mux *mux, const char *host, uint16_t port, const char *originator_host,
+                             uint16_t originator_port, channel_open_cb *on_open, void *arg)
+{
+    struct wire_writer packet;
+    struct channel *channel = mux_open_begin(mux, "direct-tcpip", &packet, on_open, arg);
+    if (channel == NULL) {
+        return NULL;
+    }
+    mux_write_text(&packet, host);
+    wire_write_u32(&packet, port);
+    mux_write_text(&packet, originator_host);
+    wire_write_u32(&packet, originator_port);
+    return mux_open_send(mux, channel, &packet);
+}
+
+struct channel *mux_open_unix(struct mux *mux, const char *path, channel_open_cb *on_open, void *arg)
+{
+    struct wire_writer packet;
+    struct channel *channel = mux_open_begin(mux, "direct-streamlocal@openssh.com", &packet, on_open, arg);
+    if (channel == NULL) {
+        return NULL;
+    }
+    mux_write_text(&packet, path);
+    mux_write_text(&packet, "");
+    wire_write_u32(&packet, 0);
+    return mux_open_send(mux, channel, &packet);
+}
