@@ -238,15 +238,18 @@ void connection_tune(uv_tcp_t *tcp, const struct sockaddr *peer)
 /* Who the client is, and what its socket needs. */
 static void know_client(struct connection *connection)
 {
-    struct sockaddr_storage address;
-    const struct sockaddr *peer = (const struct sockaddr *)&address;
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     uv_tcp_t *tcp = (uv_tcp_t *)connection->socket;
     int len = sizeof address;
     (void)strcpy(connection->originator, "127.0.0.1"); /* a Unix socket's client has none; ssh says this too */
-    if (connection->socket->type != UV_TCP || uv_tcp_getpeername(tcp, (struct sockaddr *)&address, &len) != 0) {
+    if (connection->socket->type != UV_TCP) {
         return;
     }
-    connection_tune(tcp, peer);
+    int status = uv_tcp_getpeername(tcp, (struct sockaddr *)&address, &len);
+    connection_tune(tcp, (const struct sockaddr *)&address);
+    if (status != 0) {
+        return;
+    }
     if (address.ss_family == AF_INET6) {
         const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
         (void)uv_ip6_name(v6, connection->originator, sizeof connection->originator);

@@ -183,7 +183,8 @@ static void try_end(struct socket_stream *s)
     }
     s->end_sent = true;
     s->shutdown_req.data = s;
-    /* Where nothing more comes from it either, the relay closes it next, and that says the same to its peer. */
+    /* Where nothing more comes from it either, the relay closes it once the other side's end is on its way too, which
+     * for a channel is the next turn; and that says the same to its peer. */
     if (s->input_over || uv_shutdown(&s->shutdown_req, s->handle, on_shutdown) != 0) {
         s->stream.events->on_output_end(s->stream.owner);
     }

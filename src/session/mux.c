@@ -9,7 +9,7 @@
 enum {
     TEXT_MAX = 1024,                /* longest host name or path that a peer may name */
     CONTROL_KEEP_BYTES = 16 * 1024, /* a control queue larger than this is given back when empty */
-    LATE_TURNS = 8,                 /* for so many turns what is late makes way for all else */
+    LATE_TURNS = 8,                 /* for so many calls of mux_turn what is late makes way for all else */
     LATE_CHANNELS = 8               /* closed before the loop looks for something better again */
 };
 
@@ -280,7 +280,7 @@ static void packet_confirmation(struct mux *mux, struct channel *channel, enum s
         channel->send_window = window;
         channel->send_packet_max = packet_max < PACKET_BYTES ? packet_max : PACKET_BYTES;
         channel->open_answered = true;
-        mux_open_answered(channel);
+        mux_open_settled(channel, true);
         mux_make_ready(channel);
         if (channel->cancelled) { /* given up in this very turn: the owner is not told yet, the peer must be */
             mux_send_close(channel);
@@ -304,7 +304,7 @@ static void packet_failure(struct mux *mux, struct channel *channel, enum slot_u
             reason = 0;
         }
         channel->open_answered = true;
-        mux_open_answered(channel);
+        mux_open_settled(channel, true);
         channel->prohibited = reason == OPEN_PROHIBITED;
         mux_make_ready(channel);
         if (channel->cancelled) {
@@ -469,6 +469,7 @@ static bool turn_late(struct mux *mux, size_t most)
 {
     struct list *link;
     bool any = mux_is_late(mux);
+    mux->late_turns = 0;
     mux->control_is_late = false; /* from here on it waits for room only */
     for (size_t i = 0; i < most && (link = list_pop(&mux->over)) != NULL; i++) {
         mux_channel_turn(container_of(link, struct channel, ready));

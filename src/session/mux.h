@@ -2,8 +2,8 @@
  * Room-internal.
  *
  * Packets come in through mux_packet (from inside libssh2, so nothing is called back from there) and leave through the
- * mux_link. Everything owed to owners is delivered in mux_turn. Many opens may be in flight; each channel has its own
- * state, found by its id in one step. */
+ * mux_link. Everything owed to owners is delivered in mux_turn and mux_turn_late. Many opens may be in flight; each
+ * channel has its own state, found by its id in one step. */
 #ifndef HOLDFAST_SESSION_MUX_H
 #define HOLDFAST_SESSION_MUX_H
 
@@ -57,7 +57,7 @@ bool mux_borrows(const struct mux *mux);
 /* Copies what is borrowed still: the data whose readers have not taken it yet. */
 void mux_settle(struct mux *mux);
 /* Delivers what came, sends what is owed, tells who may write again. Returns true when it did anything. What is late is
- * left, unless that has been so in several turns. */
+ * left, unless that has been so several times. */
 bool mux_turn(struct mux *mux);
 /* Whether something waits that nobody waits for: the closing of channels over which all is said. It takes as long as
  * all the rest of a short connection, so it is done when there is nothing else to do. */

@@ -61,7 +61,7 @@ void mux_channel_free(struct channel *channel)
     list_remove(&channel->borrowing);
     window_close(&channel->window, &channel->mux->windows);
     drop_input(channel);
-    mux_open_answered(channel);
+    mux_open_settled(channel, false);
     wire_writer_deinit(&channel->unsent_open);
     free(channel->why);
     free(channel->exec);
@@ -257,6 +257,7 @@ static void deliver(struct channel *channel)
         if (channel->closing) {
             return;
         }
+        channel->read_since_end = channel->read_since_end || (channel->eof_sent && taken > 0);
         consume(channel, taken);
         delivered += taken;
         if (taken < total) {
@@ -303,8 +304,8 @@ bool mux_channel_is_complete(const struct channel *channel)
 
 bool mux_channel_is_over(const struct channel *channel)
 {
-    return channel->close_received && channel->eof_sent && channel->in_head == NULL && !channel->gone_told &&
-           !channel->closing && channel->stream.events != NULL;
+    return channel->close_received && channel->eof_sent && !channel->read_since_end && channel->in_head == NULL &&
+           !channel->gone_told && !channel->closing && channel->exec == NULL && channel->stream.events != NULL;
 }
 
 static void turn_open(struct channel *channel)

@@ -1,4 +1,5 @@
-/* Shared by mux.c (packets and turns), mux_channel.c (the stream side) and mux_request.c (global requests). */
+/* Shared by mux.c (packets and turns), mux_open.c (opens of ours), mux_channel.c (the stream side), mux_exec.c
+ * (commands) and mux_request.c (global requests). */
 #ifndef HOLDFAST_SESSION_MUX_INTERNAL_H
 #define HOLDFAST_SESSION_MUX_INTERNAL_H
 
@@ -48,7 +49,7 @@ struct inbound {
 struct channel {
     struct stream stream;
     struct mux *mux;
-    struct list ready;     /* in mux->ready: something is owed to the owner */
+    struct list ready;     /* in mux->ready or mux->over: something is owed to the owner */
     struct list waiting;   /* in mux->waiting: the owner wants to write, and the peer's window lets it; of an open that
                               is not sent yet, in mux->unsent_opens */
     struct list borrowing; /* in mux->borrowing: some of its input may be borrowed */
@@ -63,6 +64,7 @@ struct channel {
     bool eof_received, eof_told;
     bool close_received, gone_told;
     bool eof_sent, eof_sent_told, close_sent;
+    bool read_since_end;            /* the owner has taken data after its own end */
     struct wire_writer unsent_open; /* its packet; empty once it is sent */
     bool open_is_out;               /* it counts in mux->opens_out, if open_round is still the mux's */
     unsigned open_round;
@@ -122,8 +124,8 @@ struct mux {
     unsigned late_turns; /* while there was something late */
     struct list unsent_opens;
     unsigned opens_out, open_round; /* sent and unanswered, as counted since that round began */
-    unsigned open_ticks;            /* in this round */
-    bool open_was_answered;         /* since the last one */
+    unsigned open_ticks;            /* while some are unsent */
+    bool open_was_answered;         /* since the last of them */
     bool packet_is_borrowed;        /* the one that is being taken apart */
     struct window_pool windows;
     struct wire_writer control; /* packets as length and bytes */
@@ -159,7 +161,8 @@ void mux_send_close(struct channel *channel);
 void mux_channel_settle(struct channel *channel);
 /* Whether all that the channel had to bring is here, so that a session's end no longer concerns it. */
 bool mux_channel_is_complete(const struct channel *channel);
-/* Whether both sides have said and had all: what is left is to close. */
+/* Whether both sides have said all, ours last: what is left is to close, and hardly anybody waits for that. (Who has
+ * ended first and had the answer after that may well wait for its end.) */
 bool mux_channel_is_over(const struct channel *channel);
 
 /* ---- mux_open.c ---- */
@@ -169,8 +172,8 @@ struct channel *mux_open_begin(struct mux *mux, const char *type, struct wire_wr
                                void *arg);
 struct channel *mux_open_send(struct mux *mux, struct channel *channel, struct wire_writer *packet);
 
-/* The peer's answer is here, or none is waited for any more. */
-void mux_open_answered(struct channel *channel);
+/* The peer has answered, or (not answered) nobody waits for that any more. */
+void mux_open_settled(struct channel *channel, bool answered);
 /* Sends those whose turn it is. True when there was one. */
 bool mux_open_turn(struct mux *mux);
 bool mux_open_is_unsent(const struct channel *channel);

@@ -3,15 +3,15 @@
  * A sshd does all that it has been asked for before it sends the first of its answers. A burst of opens that leaves at
  * once so comes back at once: while sshd connects, one after the other, nobody here has anything to do, and then sshd
  * has nothing to do until we have done our part for each. On a path so short that this is what takes the time, a burst
- * goes in groups: the next open leaves when one is answered. Targets may be places that never answer, so after a moment
- * in which none did, or a longer one in any case, those that are out count no more. */
+ * goes in groups: the next open leaves when one is answered. Where the targets are far, or never answer, that gains
+ * nothing: all go after a moment without an answer, or a longer one in any case. */
 #include <string.h>
 
 #include "base/container.h"
 #include "session/mux_internal.h"
 
 enum {
-    NEAR_US = 2000,  /* a path with a longer round trip has time for all of them anyway */
+    NEAR_US = 5000,  /* a path with a longer round trip, as it was seen at the login, has time for all of them anyway */
     NEAR_OPENS = 16, /* unanswered at a time; more, and sshd is alone with them; fewer, and it wakes for little */
     ROUND_TICKS = 8  /* then those that were answered meanwhile do not matter either */
 };
@@ -59,6 +59,10 @@ struct channel *mux_open_send(struct mux *mux, struct channel *channel, struct w
         mux_channel_set_why(channel, ERR_CLOSED, "%s", mux->why.message);
         mux_make_ready(channel);
     } else if (!packet->failed && (!list_is_empty(&mux->unsent_opens) || !may_send_open(mux))) {
+        if (list_is_empty(&mux->unsent_opens)) {
+            mux->open_ticks = 0;
+            mux->open_was_answered = false;
+        }
         channel->unsent_open = *packet;
         list_append(&mux->unsent_opens, &channel->waiting);
         mux->link.wake(mux->link.arg);
@@ -70,23 +74,28 @@ struct channel *mux_open_send(struct mux *mux, struct channel *channel, struct w
     return channel;
 }
 
-void mux_open_answered(struct channel *channel)
+void mux_open_settled(struct channel *channel, bool answered)
 {
     struct mux *mux = channel->mux;
-    mux->open_was_answered = mux->open_was_answered || channel->open_is_out;
     if (channel->open_is_out && channel->open_round == mux->open_round) {
         mux->opens_out--;
+        mux->open_was_answered = mux->open_was_answered || answered;
     }
     channel->open_is_out = false;
+}
+
+static void send_next(struct mux *mux)
+{
+    struct channel *channel = container_of(list_pop(&mux->unsent_opens), struct channel, waiting);
+    send_open(mux, channel, &channel->unsent_open);
+    wire_writer_deinit(&channel->unsent_open);
 }
 
 bool mux_open_turn(struct mux *mux)
 {
     bool any = false;
     while (!list_is_empty(&mux->unsent_opens) && may_send_open(mux)) {
-        struct channel *channel = container_of(list_pop(&mux->unsent_opens), struct channel, waiting);
-        send_open(mux, channel, &channel->unsent_open);
-        wire_writer_deinit(&channel->unsent_open);
+        send_next(mux);
         any = true;
     }
     return any;
@@ -99,13 +108,16 @@ bool mux_opens_wait(const struct mux *mux)
 
 void mux_opens_tick(struct mux *mux)
 {
-    mux->open_ticks++;
-    if (!mux->open_was_answered || mux->open_ticks >= ROUND_TICKS) {
-        mux->open_round++;
-        mux->opens_out = mux->open_ticks = 0;
-        mux->link.wake(mux->link.arg);
-    }
+    bool is_paced = mux->open_was_answered && ++mux->open_ticks < ROUND_TICKS;
     mux->open_was_answered = false;
+    if (is_paced) {
+        return;
+    }
+    while (!list_is_empty(&mux->unsent_opens)) {
+        send_next(mux);
+    }
+    mux->open_round++; /* those that are out say nothing about those to come */
+    mux->opens_out = 0;
 }
 
 bool mux_open_is_unsent(const struct channel *channel)

@@ -13,7 +13,7 @@
 enum {
     TURN_PASSES = 16,
     NOTSENT_LOWAT_BYTES = 128 * 1024,
-    OPENS_TICK_MS = 5,
+    OPENS_TICK_MS = 20,
     HOLD_FROM_BYTES = 24 * 1024,
     HOLD_UNTIL_BYTES = 240 * 1024 /* more than this would leave the channels' readers without work meanwhile */
 };
@@ -235,6 +235,7 @@ static void on_pace(uv_timer_t *timer)
 static void step_ready(struct session *session)
 {
     bool more = true;
+    int was_over = session->in_over;
     bool worked = session->in_end > session->in_start || transport_unsent(session) > 0;
     for (int pass = 0; more && pass < TURN_PASSES && !session->ending; pass++) {
         more = false;
@@ -261,7 +262,7 @@ static void step_ready(struct session *session)
     }
     mux_settle(session->mux);
     pace_opens(session);
-    if (more || mux_is_late(session->mux)) {
+    if (more || mux_is_late(session->mux) || session->in_over != was_over) {
         session_wake(session);
     } else if (!session->ending) {
         (void)uv_idle_stop(&session->turn); /* whoever woke us in here has been seen to: the loop may sleep */
@@ -570,7 +571,9 @@ void session_stop(struct session *session, uint64_t flush_ms)
     }
     if (!session->in_turn) { /* a turn that is under way delivers by itself, and must not be entered twice */
         session->in_turn = true;
-        (void)mux_turn(session->mux);
+        do {
+            (void)mux_turn(session->mux);
+        } while (!session->ending && mux_turn_late(session->mux));
         session->in_turn = false;
         if (session->ending) {
             return;

@@ -146,6 +146,24 @@ static void an_end_that_somebody_waits_for_is_told_at_once(void **state)
     assert_false(mux_is_late(net.mux));
 }
 
+/* A client that sends its request and ends, and then reads to the end of the answer. */
+static void who_ends_first_has_the_end_of_the_answer_at_once(void **state)
+{
+    static struct owner owner;
+    (void)state;
+    uint32_t id = open_channel(&owner, WINDOW);
+    owner.stream->ops->end(owner.stream);
+    turn();
+    (void)expect_sent(96, 1);
+    peer_sends_data(id, 30);
+    turn();
+    peer_sends("bu", 96, id);
+    peer_sends("bu", 97, id);
+    turn_at_once();
+    assert_int_equal(owner.input_ends, 1);
+    assert_int_equal(owner.failed, 1);
+}
+
 static void what_is_unread_comes_before_it_is_over(void **state)
 {
     static struct owner owner;
@@ -207,6 +225,7 @@ int main(int argc, char **argv)
         TEST(it_is_not_put_off_for_ever),
         TEST(many_are_closed_a_few_at_a_time),
         TEST(an_end_that_somebody_waits_for_is_told_at_once),
+        TEST(who_ends_first_has_the_end_of_the_answer_at_once),
         TEST(what_is_unread_comes_before_it_is_over),
         TEST(a_session_that_dies_meanwhile_changes_nothing),
         TEST(a_late_close_that_finds_no_room_waits_without_work),
