@@ -1,7 +1,7 @@
 /* The connection layer: the pace of a burst of opens. */
 #include "mux/mux_net.h"
 
-enum { BURST = 60, GROUP = 16, NEAR_TRIP_US = 300, FAR_TRIP_US = 50000 };
+enum { BURST = 60, AT_ONCE = 16, NEAR_TRIP_US = 300, FAR_TRIP_US = 50000 };
 
 static struct owner owners[BURST];
 static uint32_t ids[BURST];
@@ -38,16 +38,16 @@ static void a_burst_goes_in_groups(void **state)
 {
     (void)state;
     open_burst(NEAR_TRIP_US);
-    expect_opens(0, GROUP);
+    expect_opens(0, AT_ONCE);
     assert_true(mux_opens_wait(net.mux));
     confirm(ids[3], 103, WINDOW);
     turn();
     assert_int_equal(owners[3].opened, 1);
-    expect_opens(GROUP, GROUP + 1);
+    expect_opens(AT_ONCE, AT_ONCE + 1);
     peer_sends("buuss", 92, ids[4], 2U, "Connection refused", "");
     turn();
     assert_int_equal(owners[4].open_result, ERR_REFUSED);
-    expect_opens(GROUP + 1, GROUP + 2);
+    expect_opens(AT_ONCE + 1, AT_ONCE + 2);
 }
 
 static void one_more_open_waits_behind_those_that_wait(void **state)
@@ -55,17 +55,17 @@ static void one_more_open_waits_behind_those_that_wait(void **state)
     (void)state;
     open_burst(NEAR_TRIP_US);
     forget_sent();
-    for (size_t i = 0; i < GROUP; i++) {
+    for (size_t i = 0; i < AT_ONCE; i++) {
         confirm(ids[i], (uint32_t)(100 + i), WINDOW);
     }
     turn();
-    expect_opens(GROUP, 2 * GROUP);
+    expect_opens(AT_ONCE, 2 * AT_ONCE);
     mux_opens_tick(net.mux);
-    for (size_t i = GROUP; i < 2 * GROUP; i++) {
+    for (size_t i = AT_ONCE; i < 2 * AT_ONCE; i++) {
         confirm(ids[i], (uint32_t)(100 + i), WINDOW);
     }
     turn();
-    expect_opens(2 * GROUP, 3 * GROUP);
+    expect_opens(2 * AT_ONCE, 3 * AT_ONCE);
     static struct owner next;
     next = (struct owner){.take = SIZE_MAX / 2};
     next.channel = mux_open_tcp(net.mux, "target", 80, "127.0.0.1", 4000, on_open, &next);
@@ -88,17 +88,17 @@ static void a_path_that_is_forgotten_lets_all_go(void **state)
     forget_sent();
     mux_forget_path(net.mux);
     turn();
-    expect_opens(GROUP, BURST);
+    expect_opens(AT_ONCE, BURST);
 }
 
 static void targets_that_never_answer_hold_up_no_others(void **state)
 {
     (void)state;
     open_burst(NEAR_TRIP_US);
-    expect_opens(0, GROUP);
+    expect_opens(0, AT_ONCE);
     mux_opens_tick(net.mux);
     turn();
-    expect_opens(GROUP, BURST);
+    expect_opens(AT_ONCE, BURST);
     assert_false(mux_opens_wait(net.mux));
     static struct owner next;
     next = (struct owner){.take = SIZE_MAX / 2};
@@ -117,13 +117,13 @@ static void they_wait_while_some_answer_but_not_for_ever(void **state)
         forget_sent();
         confirm(ids[answered], (uint32_t)(100 + answered), WINDOW);
         turn();
-        expect_opens(GROUP + answered, GROUP + answered + 1);
+        expect_opens(AT_ONCE + answered, AT_ONCE + answered + 1);
         answered++;
         mux_opens_tick(net.mux);
         turn();
     }
     assert_in_range(answered, 2, BURST / 2 - 1);
-    expect_opens(GROUP + answered, BURST);
+    expect_opens(AT_ONCE + answered, BURST);
 }
 
 static void an_old_answer_makes_no_room_later(void **state)
@@ -134,17 +134,17 @@ static void an_old_answer_makes_no_room_later(void **state)
     mux_opens_tick(net.mux);
     turn();
     forget_sent();
-    for (size_t i = 0; i < GROUP; i++) { /* a group of the next count */
+    for (size_t i = 0; i < AT_ONCE; i++) { /* a group of the next count */
         next = (struct owner){.take = SIZE_MAX / 2};
         next.channel = mux_open_tcp(net.mux, "target", 80, "127.0.0.1", 4000, on_open, &next);
     }
     next = (struct owner){.take = SIZE_MAX / 2};
     next.channel = mux_open_tcp(net.mux, "target", 80, "127.0.0.1", 4000, on_open, &next);
     turn();
-    assert_int_equal(net.sent_count, GROUP);
+    assert_int_equal(net.sent_count, AT_ONCE);
     confirm(ids[0], 100, WINDOW);
     turn();
-    assert_int_equal(net.sent_count, GROUP);
+    assert_int_equal(net.sent_count, AT_ONCE);
     assert_true(mux_opens_wait(net.mux));
 }
 
@@ -153,17 +153,17 @@ static void an_open_given_up_before_it_was_sent_is_never_sent(void **state)
     (void)state;
     open_burst(NEAR_TRIP_US);
     forget_sent();
-    channel_cancel_open(owners[GROUP].channel);
+    channel_cancel_open(owners[AT_ONCE].channel);
     turn();
-    assert_int_equal(owners[GROUP].opened, 1);
-    assert_int_equal(owners[GROUP].open_result, ERR_CANCELLED);
+    assert_int_equal(owners[AT_ONCE].opened, 1);
+    assert_int_equal(owners[AT_ONCE].open_result, ERR_CANCELLED);
     static struct owner next;
     next = (struct owner){.take = SIZE_MAX / 2};
     next.channel = mux_open_tcp(net.mux, "target", 80, "127.0.0.1", 4000, on_open, &next);
-    assert_int_equal(next.channel->local_id, ids[GROUP]); /* no answer comes for it */
+    assert_int_equal(next.channel->local_id, ids[AT_ONCE]); /* no answer comes for it */
     confirm(ids[0], 100, WINDOW);
     turn();
-    expect_opens(GROUP + 1, GROUP + 2);
+    expect_opens(AT_ONCE + 1, AT_ONCE + 2);
 }
 
 static void an_open_given_up_after_it_was_sent_makes_room(void **state)
@@ -174,7 +174,7 @@ static void an_open_given_up_after_it_was_sent_makes_room(void **state)
     channel_cancel_open(owners[0].channel);
     turn();
     turn();
-    expect_opens(GROUP, GROUP + 1);
+    expect_opens(AT_ONCE, AT_ONCE + 1);
 }
 
 static void an_answer_to_an_open_that_was_not_sent_breaks_the_protocol(void **state)
@@ -182,9 +182,9 @@ static void an_answer_to_an_open_that_was_not_sent_breaks_the_protocol(void **st
     static const uint8_t answers[] = {91, 92, 97};
     for (size_t i = 0; i < sizeof answers; i++) {
         open_burst(NEAR_TRIP_US);
-        peer_sends("buuuu", answers[i], ids[GROUP], 7U, (unsigned)WINDOW, (unsigned)PACKET);
+        peer_sends("buuuu", answers[i], ids[AT_ONCE], 7U, (unsigned)WINDOW, (unsigned)PACKET);
         assert_string_not_equal(net.violation, "");
-        assert_int_equal(owners[GROUP].opened, 0);
+        assert_int_equal(owners[AT_ONCE].opened, 0);
         assert_int_equal(teardown(state), 0);
         assert_int_equal(setup(state), 0);
     }
