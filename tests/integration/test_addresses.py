@@ -107,7 +107,7 @@ def test_asked_again_once_it_has_moved(tunnel, where, serve, holdfast):
     assert clients.exchange(port, b"there") == b"there"
     assert clients.exchange(port, b"still") == b"still"
     assert len(where.runs) == 2
-    assert len(holdfast.err.matching("as the command says")) == 2
+    wait_until(lambda: len(holdfast.err.matching("as the command says")) == 2, 10, "the second place is logged")
 
 
 def test_gone_and_back(tunnel, where, serve, holdfast):
