@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from harness.ports import free_port
 from harness.proc import Process, children_of
 
 
@@ -32,3 +33,7 @@ def test_a_process_that_ends_while_proc_is_read_is_no_child(two_children, monkey
         monkeypatch.setattr(Path, name, is_gone(getattr(Path, name)))
     found = children_of(os.getpid())
     assert lives.pid in found and ended.pid not in found
+
+
+def test_no_port_is_given_twice():
+    assert len({free_port() for _ in range(2000)}) == 2000
