@@ -64,6 +64,9 @@ int64_t platform_tcp_unacknowledged(const uv_tcp_t *tcp);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
 
+/* Offers the processor to other threads that want it. */
+void platform_yield(void);
+
 /* Whether the processor has instructions for AES and for the multiplication of its GCM mode: with them AES-GCM is the
  * fastest cipher there is, without them ChaCha20 is. False where that is not known. Any thread. */
 bool platform_has_aes(void);

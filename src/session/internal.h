@@ -6,6 +6,7 @@
 
 #include "session/algorithms.h"
 #include "session/auth.h"
+#include "session/busy_poll.h"
 #include "session/dial.h"
 #include "session/host_key.h"
 #include "session/inspect.h"
@@ -67,6 +68,8 @@ struct session {
     struct mux *mux;
     bool lent; /* a worker owns ssh, inbound and out */
     uv_idle_t turn;
+    uv_idle_t awake; /* runs while the loop is to look again instead of sleeping */
+    struct busy_poll busy_poll;
     uv_timer_t timer;
     uv_timer_t pace;           /* runs while opens wait: see mux_opens_wait() */
     uv_prepare_t before_sleep; /* runs while something is unacked */
@@ -87,7 +90,7 @@ struct session {
     uint64_t rtt_asked_ms;
     int64_t rtt_ms;
 
-    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_in, bytes_out, packets_in; /* packets: of the connection layer */
     uint64_t rekey_at_bytes, last_rekey_ms, rekeys;
     bool was_rekeying;
     uint64_t rekey_since_ms; /* while was_rekeying */

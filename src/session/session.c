@@ -231,6 +231,24 @@ static void on_pace(uv_timer_t *timer)
     pace_opens(session);
 }
 
+static void on_awake(uv_idle_t *idle)
+{
+    struct session *session = idle->data;
+    if (uv_is_active((uv_handle_t *)&session->turn) || !busy_poll_goes_on(&session->busy_poll, uv_hrtime() / 1000)) {
+        (void)uv_idle_stop(idle);
+    } else {
+        platform_yield();
+    }
+}
+
+static void wait_for_more(struct session *session)
+{
+    if (busy_poll_begin_wait(&session->busy_poll, uv_hrtime() / 1000, session->bytes_in + session->bytes_out,
+                             session->packets_in)) {
+        (void)uv_idle_start(&session->awake, on_awake);
+    }
+}
+
 /* One turn of a working session: what came is taken apart and delivered, what is owed is sent, until nothing moves. */
 static void step_ready(struct session *session)
 {
@@ -266,6 +284,7 @@ static void step_ready(struct session *session)
         session_wake(session);
     } else if (!session->ending) {
         (void)uv_idle_stop(&session->turn); /* whoever woke us in here has been seen to: the loop may sleep */
+        wait_for_more(session);
     }
 }
 
@@ -302,6 +321,8 @@ static void on_turn(uv_idle_t *idle)
 {
     struct session *session = idle->data;
     (void)uv_idle_stop(idle);
+    busy_poll_end_wait(&session->busy_poll, uv_hrtime() / 1000);
+    (void)uv_idle_stop(&session->awake);
     session->in_turn = true;
     session_step(session);
     if (session->stopping && !session->ending && session->tcp != NULL && transport_unsent(session) == 0) {
@@ -346,6 +367,7 @@ static void close_handles(struct session *session)
 {
     session->handles_closing = true;
     uv_close((uv_handle_t *)&session->turn, on_handle_closed);
+    uv_close((uv_handle_t *)&session->awake, on_handle_closed);
     uv_close((uv_handle_t *)&session->timer, on_handle_closed);
     uv_close((uv_handle_t *)&session->pace, on_handle_closed);
     uv_close((uv_handle_t *)&session->before_sleep, on_handle_closed);
@@ -525,11 +547,13 @@ struct session *session_new(uv_loop_t *loop, const struct host_spec *spec, bool 
     session->interactive = interactive;
     session->rtt_ms = -1;
     (void)uv_idle_init(loop, &session->turn);
+    (void)uv_idle_init(loop, &session->awake);
     (void)uv_timer_init(loop, &session->timer);
     (void)uv_timer_init(loop, &session->pace);
     (void)uv_prepare_init(loop, &session->before_sleep);
-    session->turn.data = session->timer.data = session->pace.data = session->before_sleep.data = session;
-    session->handles = 4;
+    session->turn.data = session->awake.data = session;
+    session->timer.data = session->pace.data = session->before_sleep.data = session;
+    session->handles = 5;
     return session;
 }
 

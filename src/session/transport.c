@@ -86,6 +86,7 @@ static void ssh_packet(LIBSSH2_SESSION *ssh, unsigned char *packet, size_t len, 
 {
     struct session *session = *abstract;
     (void)ssh;
+    session->packets_in++;
     if (is_lent) {
         mux_packet_borrowed(session->mux, packet, len);
     } else {
@@ -186,7 +187,7 @@ void transport_before_sleep(uv_prepare_t *prepare)
 {
     struct session *session = prepare->data;
     if (session->unacked > 0 && session->tcp != NULL && !session->ending) {
-        if (uv_backend_timeout(session->loop) == 0) {
+        if (uv_is_active((uv_handle_t *)&session->turn)) {
             return; /* it does not sleep yet */
         }
         session->unacked = 0;

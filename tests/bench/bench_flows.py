@@ -1,6 +1,8 @@
 """Speed: bulk through one and eight connections, connections a second, the time that one message takes."""
 
-from bench_lib import GIB, MIB, Bulk, Clients, in_turn
+from collections import defaultdict
+
+from bench_lib import GIB, MIB, Bulk, Clients, in_turn, new_in_turn
 from bench_table import Limit, Line
 
 SAME_CIPHER = "aes256-gcm@openssh.com"
@@ -12,12 +14,7 @@ MOST = 20000  # connections in one go: fewer than there are ports to connect fro
 def throughput(world, options):
     for cipher in (None, SAME_CIPHER):
         for flag in ("-L", "-R"):
-            words = ["-c", cipher] if cipher else []
-            kinds = ("holdfast", "ssh") if cipher or options.quick else ("holdfast", "ssh", "plink")
-            with Clients(world, kinds, [(flag, world.sink.address)], words) as clients:
-                for channels in channel_counts(cipher, options):
-                    for mode in ("up", "down"):
-                        yield from bulk_lines(clients, flag, mode, channels, cipher, options)
+            yield from bulk_lines(world, flag, cipher, options)
 
 
 def channel_counts(cipher, options):
@@ -26,40 +23,48 @@ def channel_counts(cipher, options):
     return 1, 8
 
 
-def bulk_lines(clients, flag, mode, channels, cipher, options):
-    """One case: two lines, of speed and of what it cost."""
-    speed, cpu = {client.kind: [] for client in clients}, {client.kind: [] for client in clients}
-    size = options.bytes // channels * channels
-    words = ["--mode", mode, "--channels", channels]
-    for client in [] if options.quick else clients:
-        client.blast(*words, "--bytes", min(size, 64 * MIB) // channels)
-    for client in in_turn(clients, options.rounds):
-        total, used = client.blast(*words, "--bytes", size // channels)
-        speed[client.kind].append(size / MIB / total["seconds"])
-        cpu[client.kind].append(used * GIB / size)
-    name = f"{flag} {mode}, {channels} channel{'s' * (channels > 1)}, {cipher.split('@')[0] if cipher else 'default'}"
-    yield Line.of_rounds(f"throughput {name}", "MiB/s", speed, [Limit("ssh", least=1.0 if cipher else 1.3)])
-    yield Line.of_rounds(f"  CPU {name}", "s/GiB", cpu, [Limit("ssh", most=1.0)] if cipher else [])
+def bulk_lines(world, flag, cipher, options):
+    """Of each case two lines, of speed and of what it cost."""
+    cases = [(channels, mode) for channels in channel_counts(cipher, options) for mode in ("up", "down")]
+    speed, cpu = ({case: defaultdict(list) for case in cases} for _ in range(2))
+    kinds = ("holdfast", "ssh") if cipher or options.quick else ("holdfast", "ssh", "plink")
+    words = ["-c", cipher] if cipher else []
+    for client in new_in_turn(world, kinds, [(flag, world.sink.address)], words, options.rounds):
+        for channels, mode in cases:
+            size = options.bytes // channels * channels
+            flow = ["--mode", mode, "--channels", channels]
+            if not options.quick:
+                client.blast(*flow, "--bytes", min(size, 64 * MIB) // channels)
+            total, used = client.blast(*flow, "--bytes", size // channels)
+            speed[channels, mode][client.kind].append(size / MIB / total["seconds"])
+            cpu[channels, mode][client.kind].append(used * GIB / size)
+    for channels, mode in cases:
+        name = f"{flag} {mode}, {channels} channel{'s' * (channels > 1)}, {cipher.split('@')[0] if cipher else 'default'}"
+        least = Limit("ssh", least=1.0 if cipher else 1.3)
+        yield Line.of_rounds(f"throughput {name}", "MiB/s", speed[channels, mode], [least])
+        yield Line.of_rounds(f"  CPU {name}", "s/GiB", cpu[channels, mode], [Limit("ssh", most=1.0)] if cipher else [])
 
 
 def rate(world, options):
     for flag, numbers in AT_ONCE.items():
-        with Clients(world, ("holdfast", "ssh"), [(flag, world.echo)]) as clients:
-            for at_once in numbers if flag == "-L" or not options.quick else (64,):
-                yield from rate_lines(world, clients, flag, at_once, options)
+        yield from rate_lines(world, flag, (64,) if flag == "-R" and options.quick else numbers, options)
 
 
-def rate_lines(world, clients, flag, at_once, options):
-    rates, failed = {client.kind: [] for client in clients}, {client.kind: 0 for client in clients}
-    words = ["--at-once", at_once, "--total", MOST]
-    for client in clients:
-        world.report("hf_rate", *words, "--for", 200, client.address)
-    for client in in_turn(clients, options.rounds):
-        found = world.report("hf_rate", *words, "--for", RATE_MS // 5 if options.quick else RATE_MS, client.address)
-        rates[client.kind].append(found["per_second"])
-        failed[client.kind] += found["failed"]
-    yield Line.of_rounds(f"connections {flag}, {at_once} at a time", "1/s", rates, [Limit("ssh", least=1.3)])
-    yield Line(f"  failed, {flag}, {at_once} at a time", "", failed, [Limit(None, most=0)])
+def rate_lines(world, flag, numbers, options):
+    rates, failed = ({at_once: defaultdict(list) for at_once in numbers} for _ in range(2))
+    for client in new_in_turn(world, ("holdfast", "ssh"), [(flag, world.echo)], [], options.rounds):
+        for at_once in numbers:
+            words = ["--at-once", at_once, "--total", MOST]
+            world.report("hf_rate", *words, "--for", 200, client.address)
+            measured_ms = RATE_MS // 5 if options.quick else RATE_MS
+            found = world.report("hf_rate", *words, "--for", measured_ms, client.address)
+            rates[at_once][client.kind].append(found["per_second"])
+            failed[at_once][client.kind].append(found["failed"])
+    for at_once in numbers:
+        name = f"{flag}, {at_once} at a time"
+        yield Line.of_rounds(f"connections {name}", "1/s", rates[at_once], [Limit("ssh", least=1.3)])
+        sums = {kind: sum(counts) for kind, counts in failed[at_once].items()}
+        yield Line(f"  failed, {name}", "", sums, [Limit(None, most=0)])
 
 
 def ping(world, options):

@@ -272,6 +272,14 @@ class Clients(list):
             client.end()
 
 
+def new_in_turn(world, kinds, forwards, words, rounds):
+    """in_turn(), with new processes in each round: how the system places one and paces its connections differs by a
+    fifth, and stays."""
+    for number in range(rounds):
+        with Clients(world, kinds, forwards, words) as clients:
+            yield from clients[:: -1 if number % 2 else 1]
+
+
 class Bulk:
     """An hf_blast that moves bytes until it is told to stop."""
 

@@ -1,3 +1,5 @@
+#include <sched.h>
+
 #include "platform/platform.h"
 
 #if defined(__aarch64__) && defined(__linux__)
@@ -23,4 +25,9 @@ bool platform_has_aes(void)
 #else
     return false;
 #endif
+}
+
+void platform_yield(void)
+{
+    (void)sched_yield();
 }

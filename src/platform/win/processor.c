@@ -11,3 +11,8 @@ bool platform_has_aes(void)
     return false;
 #endif
 }
+
+void platform_yield(void)
+{
+    (void)SwitchToThread();
+}
