@@ -14,7 +14,9 @@ MOST = 20000  # connections in one go: fewer than there are ports to connect fro
 def throughput(world, options):
     for cipher in (None, SAME_CIPHER):
         for flag in ("-L", "-R"):
-            yield from bulk_lines(world, flag, cipher, options)
+            for channels in channel_counts(cipher, options):
+                for mode in ("up", "down"):
+                    yield from bulk_lines(world, flag, mode, channels, cipher, options)
 
 
 def channel_counts(cipher, options):
@@ -23,26 +25,22 @@ def channel_counts(cipher, options):
     return 1, 8
 
 
-def bulk_lines(world, flag, cipher, options):
-    """Of each case two lines, of speed and of what it cost."""
-    cases = [(channels, mode) for channels in channel_counts(cipher, options) for mode in ("up", "down")]
-    speed, cpu = ({case: defaultdict(list) for case in cases} for _ in range(2))
+def bulk_lines(world, flag, mode, channels, cipher, options):
+    """One case, in sessions that carry nothing else: two lines, of speed and of what it cost."""
+    speed, cpu = defaultdict(list), defaultdict(list)
+    size = options.bytes // channels * channels
     kinds = ("holdfast", "ssh") if cipher or options.quick else ("holdfast", "ssh", "plink")
     words = ["-c", cipher] if cipher else []
+    flow = ["--mode", mode, "--channels", channels]
     for client in new_in_turn(world, kinds, [(flag, world.sink.address)], words, options.rounds):
-        for channels, mode in cases:
-            size = options.bytes // channels * channels
-            flow = ["--mode", mode, "--channels", channels]
-            if not options.quick:
-                client.blast(*flow, "--bytes", min(size, 64 * MIB) // channels)
-            total, used = client.blast(*flow, "--bytes", size // channels)
-            speed[channels, mode][client.kind].append(size / MIB / total["seconds"])
-            cpu[channels, mode][client.kind].append(used * GIB / size)
-    for channels, mode in cases:
-        name = f"{flag} {mode}, {channels} channel{'s' * (channels > 1)}, {cipher.split('@')[0] if cipher else 'default'}"
-        least = Limit("ssh", least=1.0 if cipher else 1.3)
-        yield Line.of_rounds(f"throughput {name}", "MiB/s", speed[channels, mode], [least])
-        yield Line.of_rounds(f"  CPU {name}", "s/GiB", cpu[channels, mode], [Limit("ssh", most=1.0)] if cipher else [])
+        if not options.quick:
+            client.blast(*flow, "--bytes", min(size, 64 * MIB) // channels)
+        total, used = client.blast(*flow, "--bytes", size // channels)
+        speed[client.kind].append(size / MIB / total["seconds"])
+        cpu[client.kind].append(used * GIB / size)
+    name = f"{flag} {mode}, {channels} channel{'s' * (channels > 1)}, {cipher.split('@')[0] if cipher else 'default'}"
+    yield Line.of_rounds(f"throughput {name}", "MiB/s", speed, [Limit("ssh", least=1.0 if cipher else 1.3)])
+    yield Line.of_rounds(f"  CPU {name}", "s/GiB", cpu, [Limit("ssh", most=1.0)] if cipher else [])
 
 
 def rate(world, options):
