@@ -64,7 +64,7 @@ int64_t platform_tcp_unacknowledged(const uv_tcp_t *tcp);
 /* How many descriptors this process may have, for messages; 0 when unknown. */
 unsigned long platform_descriptor_limit(void);
 
-/* Offers the processor to other threads that want it. */
+/* Offers the processor to other threads that want it. Any thread. */
 void platform_yield(void);
 
 /* Whether the processor has instructions for AES and for the multiplication of its GCM mode: with them AES-GCM is the

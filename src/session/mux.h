@@ -67,6 +67,8 @@ bool mux_turn_late(struct mux *mux);
 /* Whether opens of ours wait until others are answered, and a moment of that has passed. */
 bool mux_opens_wait(const struct mux *mux);
 void mux_opens_tick(struct mux *mux);
+/* Those that are sent and unanswered; without those from before such a moment. */
+unsigned mux_opens_out(const struct mux *mux);
 /* The session is dead: every open, reply and channel fails with `why` at the next mux_turn. */
 void mux_fail(struct mux *mux, const struct err_info *why);
 /* After mux_fail: every owner has been told. A channel whose data is all here but not yet read, or whose offer is not

@@ -106,6 +106,11 @@ bool mux_opens_wait(const struct mux *mux)
     return !list_is_empty(&mux->unsent_opens);
 }
 
+unsigned mux_opens_out(const struct mux *mux)
+{
+    return mux->opens_out;
+}
+
 void mux_opens_tick(struct mux *mux)
 {
     bool is_paced = mux->open_was_answered && ++mux->open_ticks < ROUND_TICKS;

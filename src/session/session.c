@@ -231,20 +231,30 @@ static void on_pace(uv_timer_t *timer)
     pace_opens(session);
 }
 
+static uint64_t now_us(void)
+{
+    return uv_hrtime() / 1000;
+}
+
 static void on_awake(uv_idle_t *idle)
 {
     struct session *session = idle->data;
-    if (uv_is_active((uv_handle_t *)&session->turn) || !busy_poll_goes_on(&session->busy_poll, uv_hrtime() / 1000)) {
+    uint64_t now = now_us();
+    if (uv_is_active((uv_handle_t *)&session->turn) || !busy_poll_goes_on(&session->busy_poll, now)) {
         (void)uv_idle_stop(idle);
-    } else {
+        return;
+    }
+    if (busy_poll_may_yield(&session->busy_poll, now)) {
         platform_yield();
     }
+    busy_poll_look(&session->busy_poll, now_us());
 }
 
 static void wait_for_more(struct session *session)
 {
-    if (busy_poll_begin_wait(&session->busy_poll, uv_hrtime() / 1000, session->bytes_in + session->bytes_out,
-                             session->packets_in)) {
+    const struct busy_poll_sums sums = {session->bytes_in, session->bytes_out, session->packets_in,
+                                        mux_opens_out(session->mux)};
+    if (busy_poll_begin_wait(&session->busy_poll, now_us(), &sums)) {
         (void)uv_idle_start(&session->awake, on_awake);
     }
 }
@@ -321,7 +331,7 @@ static void on_turn(uv_idle_t *idle)
 {
     struct session *session = idle->data;
     (void)uv_idle_stop(idle);
-    busy_poll_end_wait(&session->busy_poll, uv_hrtime() / 1000);
+    busy_poll_end_wait(&session->busy_poll, now_us());
     (void)uv_idle_stop(&session->awake);
     session->in_turn = true;
     session_step(session);

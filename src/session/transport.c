@@ -11,7 +11,7 @@
 enum {
     OUT_FIRST_BYTES = 64 * 1024,
     OUT_KEEP_BYTES = 512 * 1024,
-    QUICK_ACK_BYTES = 256 * 1024 /* of a stream that does not let the loop sleep */
+    QUICK_ACK_BYTES = 256 * 1024 /* of a stream that leaves the session no pause */
 };
 
 /* ---- libssh2's side ---- */
@@ -169,7 +169,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 /* The system holds acknowledgements back, for a packet of ours to carry them. Two kinds of senders suffer from that.
  *
  * One with Nagle's algorithm on, which a sshd is whose session runs no command, keeps its next small packet until the
- * one before is acknowledged, 40 ms later: what came is acknowledged before the loop sleeps, unless something went out
+ * one before is acknowledged, 40 ms later: what came is acknowledged once no turn is due, unless something went out
  * meanwhile and took that along. One that paces itself by them (BBR) takes our own pace for the path's and stays below
  * it: a bulk stream's are sent in between as well, but not with each read, since every one is a system call. */
 static void note_ack(struct session *session, size_t len)
@@ -188,7 +188,7 @@ void transport_before_sleep(uv_prepare_t *prepare)
     struct session *session = prepare->data;
     if (session->unacked > 0 && session->tcp != NULL && !session->ending) {
         if (uv_is_active((uv_handle_t *)&session->turn)) {
-            return; /* it does not sleep yet */
+            return; /* its turn comes first, and may send what takes that along */
         }
         session->unacked = 0;
         platform_tcp_quick_ack(session->tcp);

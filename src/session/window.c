@@ -9,6 +9,8 @@ enum {
     STARVED_SHARE = 8,  /* the reader keeps up when it has left less than one in so many of the window unread */
     SLOW_SHARE = 4,     /* and does not when it has left more than one in so many */
     PATH_TRIPS = 3,     /* a window that takes longer than so many round trips to pass is large enough */
+    FAR_US = 5000,      /* a path on which nothing but its length takes so long */
+    AT_ONCE_SHARE = 4,  /* a grant was used at once within a round trip and one in so many of it */
     SLOW_TIMES = 4      /* a window is too large for a reader that needs so many round trips for half of it */
 };
 
@@ -66,6 +68,16 @@ static void shrink(struct window *window)
     window->withheld = half < window->grown ? half : window->grown;
 }
 
+/* Whether the peer has waited for the grant. Its silence says so. A peer whose system paces what it sends has none: it
+ * spreads over the whole round trip what the window lets it send in one, and takes that for what the path carries. But
+ * it uses the grant as soon as it can. (As one that comes early, right after another, may be used in any case.) */
+static bool was_waited_for(const struct window_pool *pool, const struct window_mark *mark, uint64_t since_grant,
+                           uint64_t stood_still)
+{
+    return stood_still >= since_grant / STALL_SHARE ||
+           (!mark->is_early && pool->path_us >= FAR_US && since_grant <= pool->path_us + pool->path_us / AT_ONCE_SHARE);
+}
+
 /* Whether a path of that length takes so much at the rate seen. From one grant to the next but one a whole window
  * passes, in up to two round trips where the peer waits for each. (Half of one right after it has grown, since that is
  * a grant too.) */
@@ -83,7 +95,7 @@ static void grant_is_used(struct window *window, struct window_pool *pool, const
     uint64_t stood_still = now_us - window->arrived_us;
     uint64_t between_grants = mark->granted_us - mark->granted_before_us;
     uint32_t unread = window->size - window->bonus - window->left - window->consumed;
-    if (since_grant == 0 || stood_still < since_grant / STALL_SHARE) {
+    if (since_grant == 0 || !was_waited_for(pool, mark, since_grant, stood_still)) {
         return; /* the grant was there in time */
     }
     if (unread <= window->size / STARVED_SHARE) {
@@ -113,10 +125,11 @@ bool window_receive(struct window *window, struct window_pool *pool, uint32_t by
     return true;
 }
 
-static void mark_grant(struct window *window, uint64_t now_us)
+static void mark_grant(struct window *window, uint64_t now_us, bool is_early)
 {
     if (window->mark_count < WINDOW_MARKS) {
         window->marks[window->mark_count++] = (struct window_mark){.limit = window->received + window->left,
+                                                                   .is_early = is_early,
                                                                    .granted_us = now_us,
                                                                    .granted_before_us = window->granted_us,
                                                                    .granted_first_us = window->granted_before_us};
@@ -146,7 +159,7 @@ uint32_t window_grant(struct window *window, struct window_pool *pool, uint64_t 
     window->grown -= less;
     pool->growth_free += less;
     uint32_t bytes = window->consumed - less + window->bonus;
-    mark_grant(window, now_us);
+    mark_grant(window, now_us, window->bonus != 0);
     window->left += bytes;
     window->consumed = window->bonus = 0;
     return bytes;

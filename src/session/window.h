@@ -44,6 +44,7 @@ struct window {
     uint64_t arrived_us, granted_us, granted_before_us;
     struct window_mark {
         uint64_t limit; /* the `received` beyond which the peer needed this grant */
+        bool is_early;  /* since the window has grown, not since half of it was read */
         uint64_t granted_us, granted_before_us, granted_first_us; /* this grant, and the two before it */
     } marks[WINDOW_MARKS]; /* grants that the peer has not used yet, oldest first */
     unsigned mark_count;

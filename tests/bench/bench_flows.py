@@ -45,24 +45,22 @@ def bulk_lines(world, flag, mode, channels, cipher, options):
 
 def rate(world, options):
     for flag, numbers in AT_ONCE.items():
-        yield from rate_lines(world, flag, (64,) if flag == "-R" and options.quick else numbers, options)
+        for at_once in (64,) if flag == "-R" and options.quick else numbers:
+            yield from rate_lines(world, flag, at_once, options)
 
 
-def rate_lines(world, flag, numbers, options):
-    rates, failed = ({at_once: defaultdict(list) for at_once in numbers} for _ in range(2))
+def rate_lines(world, flag, at_once, options):
+    rates, failed = defaultdict(list), defaultdict(list)
+    words = ["--at-once", at_once, "--total", MOST]
     for client in new_in_turn(world, ("holdfast", "ssh"), [(flag, world.echo)], [], options.rounds):
-        for at_once in numbers:
-            words = ["--at-once", at_once, "--total", MOST]
-            world.report("hf_rate", *words, "--for", 200, client.address)
-            measured_ms = RATE_MS // 5 if options.quick else RATE_MS
-            found = world.report("hf_rate", *words, "--for", measured_ms, client.address)
-            rates[at_once][client.kind].append(found["per_second"])
-            failed[at_once][client.kind].append(found["failed"])
-    for at_once in numbers:
-        name = f"{flag}, {at_once} at a time"
-        yield Line.of_rounds(f"connections {name}", "1/s", rates[at_once], [Limit("ssh", least=1.3)])
-        sums = {kind: sum(counts) for kind, counts in failed[at_once].items()}
-        yield Line(f"  failed, {name}", "", sums, [Limit(None, most=0)])
+        world.report("hf_rate", *words, "--for", 200, client.address)
+        measured_ms = RATE_MS // 5 if options.quick else RATE_MS
+        found = world.report("hf_rate", *words, "--for", measured_ms, client.address)
+        rates[client.kind].append(found["per_second"])
+        failed[client.kind].append(found["failed"])
+    name = f"{flag}, {at_once} at a time"
+    yield Line.of_rounds(f"connections {name}", "1/s", rates, [Limit("ssh", least=1.3)])
+    yield Line(f"  failed, {name}", "", {kind: sum(counts) for kind, counts in failed.items()}, [Limit(None, most=0)])
 
 
 def ping(world, options):

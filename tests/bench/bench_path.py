@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from bench_lib import MIB, Clients, World, in_turn
+from bench_lib import GIB, MIB, Clients, World, in_turn
 from bench_table import Limit, Line
 from harness.netns import Link, Namespace, Wire, sweep
 
@@ -65,12 +65,17 @@ def path(world, options):
         ):
             words = ["--mode", mode, "--channels", channels, "--bytes", size // channels]
             speed = {client.kind: [] for client in clients}
+            cpu = {client.kind: [] for client in clients if client.kind != "tcp"}
             dropped = {client.kind: 0 for client in clients}
             for client in in_turn(clients, options.rounds):
                 before = packets_dropped(world)
-                speed[client.kind].append(size / MIB / client.blast(*words)[0]["seconds"])
+                total, used = client.blast(*words)
+                speed[client.kind].append(size / MIB / total["seconds"])
+                if client.kind in cpu:
+                    cpu[client.kind].append(used * GIB / size)
                 dropped[client.kind] += packets_dropped(world) - before
             yield Line.of_rounds(f"1 Gbit/s, {ROUND_TRIP_MS} ms: {name}", "MiB/s", speed, limits)
+            yield Line.of_rounds(f"  CPU {name}", "s/GiB", cpu)
             yield Line(f"  packets that the wire dropped, {name}", "", dropped)
 
 

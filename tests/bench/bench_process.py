@@ -61,19 +61,23 @@ def memory_with_channels(world, client, channels):
 
 
 def wakeups(world, options):
-    """All of them at the same time: they sleep. Keepalives are not due before the end."""
-    found, seconds = {}, 2 if options.quick else IDLE_SECONDS
+    """All of them at the same time: they sleep. Keepalives are not due before the end. Who looks at its sockets without
+    sleep is not woken: the CPU time tells of that."""
+    found, cpu, seconds = {}, {}, 2 if options.quick else IDLE_SECONDS
     kinds = ("holdfast", "ssh", "autossh", "plink")
     with Clients(world, kinds, [("-L", world.echo)], ["-o", "ServerAliveInterval=3600"]) as clients:
         for client in clients:
-            world.report("hf_rate", "--total", 1, client.address)
+            world.report("hf_rate", "--total", 200, client.address)
         settled(lambda: [client.sleeps() for client in clients], 1)
         for _ in range(options.rounds):
-            before = {client.kind: client.sleeps() for client in clients}
+            before = {client.kind: (client.sleeps(), client.cpu_seconds()) for client in clients}
             time.sleep(seconds)  # this is what is measured
             for client in clients:
-                found.setdefault(client.kind, []).append(client.sleeps() - before[client.kind])
+                sleeps, used = before[client.kind]
+                found.setdefault(client.kind, []).append(client.sleeps() - sleeps)
+                cpu.setdefault(client.kind, []).append(1000 * (client.cpu_seconds() - used))
     yield Line.of_rounds(f"wake-ups in {seconds} s, idle", "", found, [Limit(None, most=2)])
+    yield Line.of_rounds("  CPU meanwhile", "ms", cpu, [Limit(None, most=20)])
 
 
 def recovery(world, options):

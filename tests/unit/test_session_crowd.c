@@ -315,8 +315,8 @@ static void idle_channels_cost_a_busy_one_nothing(void **state)
         ratios[rounds++] = transfer_among_idle() / alone;
         ratio = median(ratios, rounds);
     }
-    print_message("among %d idle channels a transfer takes %.3f times the CPU time, median of %zu\n", IDLE, ratio,
-                  rounds);
+    print_message("among %d idle channels a transfer takes %.3f times the CPU time, median of %d\n", IDLE, ratio,
+                  (int)rounds);
     assert_true(ratio <= LIMIT);
     run_until(all_are_closed);
     session_stop(net.session, 1000);

@@ -45,6 +45,8 @@ struct path {
     uint64_t half_trip_us;
     uint64_t rate;   /* bytes per second that the path carries */
     uint64_t reader; /* bytes per second that the reader takes; 0: all at once */
+    uint64_t paced;  /* not 0: the peer's system sends at first so many bytes per second, and then hardly more than it
+                        achieved in the last round trip, as BBR does */
 };
 
 struct way {
@@ -74,6 +76,7 @@ static uint64_t simulate(const struct path *path, unsigned seconds)
 {
     static struct way data, grants;
     uint64_t read_in_last = 0, wire_free_us = 0, reader_had = 0;
+    uint64_t rate = path->paced != 0 ? path->paced : path->rate, achieved = 0, trip_ends_us = SECOND_US;
     uint32_t may_send = window.left, unread = 0, bytes;
     data.count = grants.count = 0;
     pool.path_us = 2 * path->half_trip_us;
@@ -84,13 +87,13 @@ static uint64_t simulate(const struct path *path, unsigned seconds)
         while (may_send > 0 && wire_free_us <= now) {
             bytes = may_send < PACKET ? may_send : PACKET;
             may_send -= bytes;
-            wire_free_us =
-                (wire_free_us + TICK_US > now ? wire_free_us : now) + (uint64_t)bytes * SECOND_US / path->rate;
+            wire_free_us = (wire_free_us + TICK_US > now ? wire_free_us : now) + (uint64_t)bytes * SECOND_US / rate;
             depart(&data, wire_free_us + path->half_trip_us, bytes);
         }
         while ((bytes = arrive(&data, now)) != 0) {
             assert_true(window_receive(&window, &pool, bytes, now));
             unread += bytes;
+            achieved += bytes;
             bytes = window_grant(&window, &pool, now);
             if (bytes > 0) {
                 depart(&grants, now + path->half_trip_us, bytes);
@@ -106,6 +109,14 @@ static uint64_t simulate(const struct path *path, unsigned seconds)
             depart(&grants, now + path->half_trip_us, bytes);
         }
         check_sums(unread);
+        if (path->paced != 0 && now >= trip_ends_us) {
+            uint64_t more = achieved * SECOND_US / (2 * path->half_trip_us) * 103 / 100;
+            more = more < path->rate ? more : path->rate;
+            rate = now < SECOND_US + TICK_US || more < rate ? rate
+                                                            : more; /* at first it has sent for longer than a trip */
+            trip_ends_us = now + 2 * path->half_trip_us;
+            achieved = 0;
+        }
         read_in_last += now >= (uint64_t)(seconds - 1) * SECOND_US ? reads : 0;
     }
     return read_in_last;
@@ -123,6 +134,17 @@ static void test_a_long_path_is_filled(void **state)
     assert_int_equal(pool_sum() + window.size - WINDOW_FIRST_BYTES, sum);
     window_close(&window, &pool);
     assert_int_equal(pool_sum(), POOL_FIRST_BYTES + POOL_GROWTH_BYTES);
+}
+
+/* Its system spreads what the peer may send over the whole round trip: it waits for each grant, and there is no silence
+ * that tells. */
+static void test_a_long_path_is_filled_by_a_peer_that_paces_itself(void **state)
+{
+    const struct path path = {.half_trip_us = HALF_TRIP_US, .rate = 125 * 1000 * 1000, .paced = 21 * 1000 * 1000};
+    (void)state;
+    uint64_t bytes = simulate(&path, 8);
+    assert_in_range(bytes, path.rate * 95 / 100, path.rate * 101 / 100);
+    assert_in_range(window.size, 12 * MIB, 32 * MIB);
 }
 
 static void test_a_short_path_needs_no_growth(void **state)
@@ -237,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_a_long_path_is_filled, setup),
+        cmocka_unit_test_setup(test_a_long_path_is_filled_by_a_peer_that_paces_itself, setup),
         cmocka_unit_test_setup(test_a_short_path_needs_no_growth, setup),
         cmocka_unit_test_setup(test_a_short_path_does_not_grow_by_a_hiccup, setup),
         cmocka_unit_test_setup(test_a_slow_reader_makes_it_no_larger, setup),
