@@ -19,8 +19,8 @@ enum {
     SILENCE_MS = 40,
     SOON_US = 1000,
     LATE_US = 5000, /* no look is that late, even when we had no turn for a while */
-    LOOKS = 5,      /* of one wait; a loop that sleeps goes round once or twice */
-    TRIES = 20
+    LOOKS = 4,      /* of one wait; a loop that sleeps goes round once or twice */
+    TRIES = 100
 };
 
 static struct peer_session net;
