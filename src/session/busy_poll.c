@@ -30,14 +30,12 @@ void busy_poll_end_wait(struct busy_poll *poll, uint64_t now_us)
     }
 }
 
-/* Whether the turn that has ended may belong to a chain. */
-static bool is_link(struct busy_poll *poll, const struct busy_poll_sums *sums)
+/* Counts the turn that has ended. Whether it may belong to a chain. */
+static bool note_turn(struct busy_poll *poll, const struct busy_poll_sums *sums)
 {
-    uint64_t in = sums->bytes_in - poll->bytes_in, out = sums->bytes_out - poll->bytes_out;
-    uint64_t packets = sums->packets_in - poll->packets_in;
-    poll->bytes_in = sums->bytes_in;
-    poll->bytes_out = sums->bytes_out;
-    poll->packets_in = sums->packets_in;
+    uint64_t in = sums->bytes_in - poll->sums.bytes_in, out = sums->bytes_out - poll->sums.bytes_out;
+    uint64_t packets = sums->packets_in - poll->sums.packets_in;
+    poll->sums = *sums;
     poll->mean_bytes = (poll->mean_bytes * (MEAN_TURNS - 1) + in + out) / MEAN_TURNS;
     poll->since_in = in > 0 ? 0 : poll->since_in + 1;
     poll->since_out = out > 0 ? 0 : poll->since_out + 1;
@@ -47,7 +45,7 @@ static bool is_link(struct busy_poll *poll, const struct busy_poll_sums *sums)
 
 bool busy_poll_begin_wait(struct busy_poll *poll, uint64_t now_us, const struct busy_poll_sums *sums)
 {
-    if (!is_link(poll, sums)) {
+    if (!note_turn(poll, sums)) {
         poll->score = 0;
     }
     poll->is_waiting = true;

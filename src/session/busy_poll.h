@@ -12,21 +12,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* All times are in microseconds of the caller's clock, which never goes back. All zero at first. */
-struct busy_poll {
-    unsigned score;     /* of the waits before */
-    bool is_waiting;    /* since `since_us` */
-    uint64_t since_us;  /* the last turn's end */
-    uint64_t looked_us; /* the last look at the sockets */
-    uint64_t bytes_in, bytes_out, packets_in;
-    uint64_t mean_bytes;          /* of a turn, both ways */
-    unsigned since_in, since_out; /* turns since the last in which something came, or went out */
-};
-
 /* What a session has moved since it began, and how many opens of ours have no answer. */
 struct busy_poll_sums {
     uint64_t bytes_in, bytes_out, packets_in;
     unsigned opens_out;
+};
+
+/* All times are in microseconds of the caller's clock, which never goes back. All zero at first. */
+struct busy_poll {
+    unsigned score;               /* of the waits before */
+    bool is_waiting;              /* since `since_us` */
+    uint64_t since_us;            /* the last turn's end */
+    uint64_t looked_us;           /* the last look at the sockets */
+    struct busy_poll_sums sums;   /* at the last turn's end */
+    uint64_t mean_bytes;          /* of a turn, both ways */
+    unsigned since_in, since_out; /* turns since the last in which something came, or went out */
 };
 
 /* There is something to do at `now_us`. */

@@ -108,6 +108,8 @@ struct session {
 };
 
 /* ---- transport.c ---- */
+/* Microseconds of a clock that never goes back: the mux_link's, and of all that is counted finer than by the loop. */
+uint64_t session_now_us(void);
 /* Makes the LIBSSH2_SESSION over the connected tcp. */
 enum err transport_open(struct session *session, struct err_info *info);
 void transport_start_reading(struct session *session);

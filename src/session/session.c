@@ -231,15 +231,10 @@ static void on_pace(uv_timer_t *timer)
     pace_opens(session);
 }
 
-static uint64_t now_us(void)
-{
-    return uv_hrtime() / 1000;
-}
-
 static void on_awake(uv_idle_t *idle)
 {
     struct session *session = idle->data;
-    uint64_t now = now_us();
+    uint64_t now = session_now_us();
     if (uv_is_active((uv_handle_t *)&session->turn) || !busy_poll_goes_on(&session->busy_poll, now)) {
         (void)uv_idle_stop(idle);
         return;
@@ -247,14 +242,14 @@ static void on_awake(uv_idle_t *idle)
     if (busy_poll_may_yield(&session->busy_poll, now)) {
         platform_yield();
     }
-    busy_poll_look(&session->busy_poll, now_us());
+    busy_poll_look(&session->busy_poll, session_now_us());
 }
 
 static void wait_for_more(struct session *session)
 {
     const struct busy_poll_sums sums = {session->bytes_in, session->bytes_out, session->packets_in,
                                         mux_opens_out(session->mux)};
-    if (busy_poll_begin_wait(&session->busy_poll, now_us(), &sums)) {
+    if (busy_poll_begin_wait(&session->busy_poll, session_now_us(), &sums)) {
         (void)uv_idle_start(&session->awake, on_awake);
     }
 }
@@ -331,7 +326,7 @@ static void on_turn(uv_idle_t *idle)
 {
     struct session *session = idle->data;
     (void)uv_idle_stop(idle);
-    busy_poll_end_wait(&session->busy_poll, now_us());
+    busy_poll_end_wait(&session->busy_poll, session_now_us());
     (void)uv_idle_stop(&session->awake);
     session->in_turn = true;
     session_step(session);

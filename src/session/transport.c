@@ -118,6 +118,11 @@ static void set_callback(LIBSSH2_SESSION *ssh, int kind, libssh2_cb_generic *cal
     (void)libssh2_session_callback_set2(ssh, kind, callback);
 }
 
+uint64_t session_now_us(void)
+{
+    return uv_hrtime() / 1000;
+}
+
 enum err transport_open(struct session *session, struct err_info *info)
 {
     session->inbound = malloc(INBOUND_BYTES);
@@ -210,7 +215,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         session->in_end += (size_t)nread;
         session->bytes_in += (uint64_t)nread;
         alive_received(session);
-        session->auth_read_us = session->phase == SESSION_AUTHENTICATING ? uv_hrtime() / 1000 : 0;
+        session->auth_read_us = session->phase == SESSION_AUTHENTICATING ? session_now_us() : 0;
         note_ack(session, (size_t)nread);
     } else {
         session->in_over = (int)nread;
@@ -296,7 +301,7 @@ static void note_auth_write(struct session *session)
 {
     if (session->phase == SESSION_AUTHENTICATING) {
         transport_note_trip(session);
-        session->auth_written_us = uv_hrtime() / 1000;
+        session->auth_written_us = session_now_us();
     }
 }
 
@@ -412,7 +417,7 @@ static bool link_control_room(void *arg)
 static uint64_t link_now_us(void *arg)
 {
     (void)arg;
-    return uv_hrtime() / 1000;
+    return session_now_us();
 }
 
 static void link_wake(void *arg)

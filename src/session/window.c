@@ -70,7 +70,7 @@ static void shrink(struct window *window)
 
 /* Whether the peer has waited for the grant. Its silence says so. A peer whose system paces what it sends has none: it
  * spreads over the whole round trip what the window lets it send in one, and takes that for what the path carries. But
- * it uses the grant as soon as it can. (As one that comes early, right after another, may be used in any case.) */
+ * it uses the grant as soon as it can. (So may any peer with a grant that came early, right after another.) */
 static bool was_waited_for(const struct window_pool *pool, const struct window_mark *mark, uint64_t since_grant,
                            uint64_t stood_still)
 {

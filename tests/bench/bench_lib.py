@@ -58,7 +58,11 @@ def words_for(kind, *words):
 def in_turn(clients, rounds):
     """Each client once a round, every second round from the other end: a drift of the machine hits all alike."""
     for number in range(rounds):
-        yield from clients if number % 2 == 0 else clients[::-1]
+        yield from order_of_round(clients, number)
+
+
+def order_of_round(clients, number):
+    return clients if number % 2 == 0 else clients[::-1]
 
 
 def median(values):
@@ -277,7 +281,7 @@ def new_in_turn(world, kinds, forwards, words, rounds):
     fifth, and stays."""
     for number in range(rounds):
         with Clients(world, kinds, forwards, words) as clients:
-            yield from clients[:: -1 if number % 2 else 1]
+            yield from order_of_round(clients, number)
 
 
 class Bulk:

@@ -41,10 +41,9 @@ def times_of(tool, port, rounds):
 @pytest.mark.parametrize("stuck", ["client", "server"])
 def test_one_that_never_reads_slows_nobody(tool, sshd, holdfast, serve, direction, stuck):
     """The same transfers with and without a connection whose receiving end never reads, alternating; compared by the
-    fastest of each kind, since the machine has other things to do too (and
-    of more rounds where it has many). Filling the connection is mostly waiting, and what
-    comes after a wait is slow for a while (pacing of TCP, processors that went to sleep): a transfer that is not counted goes
-    ahead, so that both kinds begin warm."""
+    fastest of each kind, since the machine has other things to do too (of more rounds where it has many). Filling the
+    connection is mostly waiting, and what comes after a wait is slow for a while (pacing of TCP, processors that went to
+    sleep): a transfer that is not counted goes ahead, so that both kinds begin warm."""
     source = SinkSource(tool)
     still = serve(servers.floods if stuck == "client" else servers.blackhole)
     flag = {"local": "-L", "remote": "-R"}[direction]

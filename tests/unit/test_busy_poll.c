@@ -133,14 +133,15 @@ static void bulk_and_crowds_are_awaited_asleep(void **state)
     static const struct {
         uint64_t us, in, out, packets;
     } much[] = {
-        {LINK_US, 65536, 0, 2},                          /* from near */
-        {LINK_US, 0, 65536, 0},                          /* to near */
-        {116, 1448, 0, 1},                               /* 100 Mbit/s, each segment alone */
-        {60, 7240, 0, 0},                                /* 1 Gbit/s, packets that come in parts */
-        {72, 9000, 9000, 1},                             /* 1 Gbit/s with large segments, both ways */
-        {250, 40, 8192, 0},                              /* to a reader that asks for more now and then */
-        {LINK_US, 200, 0, 1},                            /* small news, one way */
-        {LINK_US, 0, 200, 0},   {LINK_US, 960, 960, 16}, /* many connections at once */
+        {LINK_US, 65536, 0, 2},  /* from near */
+        {LINK_US, 0, 65536, 0},  /* to near */
+        {116, 1448, 0, 1},       /* 100 Mbit/s, each segment alone */
+        {60, 7240, 0, 0},        /* 1 Gbit/s, packets that come in parts */
+        {72, 9000, 9000, 1},     /* 1 Gbit/s with large segments, both ways */
+        {250, 40, 8192, 0},      /* to a reader that asks for more now and then */
+        {LINK_US, 200, 0, 1},    /* small news, one way */
+        {LINK_US, 0, 200, 0},    /* and the other */
+        {LINK_US, 960, 960, 16}, /* many connections at once */
     };
     (void)state;
     for (size_t kind = 0; kind < sizeof much / sizeof *much; kind++) {

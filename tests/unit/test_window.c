@@ -112,8 +112,8 @@ static uint64_t simulate(const struct path *path, unsigned seconds)
         if (path->paced != 0 && now >= trip_ends_us) {
             uint64_t more = achieved * SECOND_US / (2 * path->half_trip_us) * 103 / 100;
             more = more < path->rate ? more : path->rate;
-            rate = now < SECOND_US + TICK_US || more < rate ? rate
-                                                            : more; /* at first it has sent for longer than a trip */
+            bool was_one_trip = trip_ends_us > SECOND_US; /* before the first end it has sent for many */
+            rate = was_one_trip && more > rate ? more : rate;
             trip_ends_us = now + 2 * path->half_trip_us;
             achieved = 0;
         }
