@@ -38,7 +38,7 @@ packages_for_cross_builds() {
 }
 
 packages_for_wine() {
-    printf '%s\n' wine wine64 openssh-server openssh-client procps python3 python3-pytest python3-jsonschema systemd dbus
+    printf '%s\n' wine wine64 gcc libc6-dev openssh-server openssh-client procps python3 python3-pytest python3-jsonschema systemd dbus
 }
 
 # as_root CMD...: run CMD as root, never asking.

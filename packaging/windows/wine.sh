@@ -9,7 +9,7 @@
 set -euo pipefail
 
 cache=${HOLDFAST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/holdfast}
-master=$cache/wine-win7${HOLDFAST_WINE32:+-32}
+master=$cache/wine-win7-2${HOLDFAST_WINE32:+-32} # the number goes up with what make_prefix does
 place=${HOLDFAST_WINEPREFIX:-$master}
 
 die() {
@@ -25,9 +25,20 @@ export WINEARCH=win64 WINEDEBUG=${WINEDEBUG:--all}
 # No dialogs about a browser engine or .NET, no desktop entries.
 export WINEDLLOVERRIDES="mscoree=;mshtml=;winemenubuilder.exe=;${WINEDLLOVERRIDES:-}"
 
-# use_dlls DIR: the prefix itself says where its 32-bit DLLs are, since who runs it later may have another cache.
-use_dlls() {
+# Where the heap is at random, within a gibibyte, it is now and then where Wine wants a page that all programs share
+# (0x7ffe0000), and one program in some thousands ended with 1 and without a word. Nothing is random where that is allowed.
+unrandomized=(setarch -R)
+"${unrandomized[@]}" true 2>/dev/null || unrandomized=()
+
+run_wine() {
+    "${unrandomized[@]}" wine "$@"
+}
+
+# use_own DIR: the prefix itself says where its 32-bit DLLs and early_unwind.c are, since who runs it later may have
+# another cache.
+use_own() {
     [ ! -e "$1/dlls32" ] || export WINEDLLPATH=$1/dlls32
+    [ ! -e "$1/early_unwind.so" ] || export LD_PRELOAD=$1/early_unwind.so
 }
 
 # make_prefix DIR: a new prefix that says it is Windows 7 (6.1, build 7601).
@@ -36,11 +47,15 @@ make_prefix() {
     if [ -n "${HOLDFAST_WINE32:-}" ]; then
         [ -d "$cache/wine-i386" ] || die "no 32-bit DLLs of Wine: run packaging/deps.sh windows-x86 test"
         ln -s "$cache/wine-i386" "$1/dlls32"
-        use_dlls "$1"
     fi
-    wine wineboot --init >/dev/null 2>&1 </dev/null &&
-        wine reg add 'HKCU\Software\Wine' /v Version /d win7 /f >/dev/null 2>&1 </dev/null &&
-        wineserver_stop
+    cc -shared -fPIC -O -o "$1/early_unwind.so" "$(dirname "${BASH_SOURCE[0]}")/early_unwind.c" ||
+        die "early_unwind.c does not compile: run packaging/deps.sh linux"
+    (
+        use_own "$1"
+        run_wine wineboot --init >/dev/null 2>&1 </dev/null &&
+            run_wine reg add 'HKCU\Software\Wine' /v Version /d win7 /f >/dev/null 2>&1 </dev/null &&
+            wineserver_stop
+    )
 }
 
 # Settings are written when the server of a prefix ends; it must not outlive a rename either.
@@ -111,13 +126,13 @@ if [ ! -d "$place" ]; then
     ensure "$place" copy_prefix
 fi
 export WINEPREFIX=$place
-use_dlls "$place"
+use_own "$place"
 if [ "$1" = --new ]; then
     # The server of a prefix ends soon after the last program, and one that begins just then is turned away: a prefix
     # made for tests keeps its server until --end. So live on the services of Wine that its first program starts, with
     # the outputs of that program: a test would be waited for until they end.
     keep_server
-    wine cmd /c exit >/dev/null 2>&1 </dev/null
+    run_wine cmd /c exit >/dev/null 2>&1 </dev/null
     exit 0
 fi
-exec wine "$@"
+exec "${unrandomized[@]}" wine "$@"

@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+from pathlib import Path
 
 import pe
 import pytest
@@ -12,6 +14,7 @@ from harness.ports import free_port
 from harness.sshd import make_key
 
 MEBIBYTE = 1 << 20
+ADDR_NO_RANDOMIZE = 0x0040000  # personality(2)
 # What every Windows 7 has. A bare machine has no other libraries, so nothing else may be needed.
 SYSTEM_LIBRARIES = {
     "advapi32.dll", "bcrypt.dll", "crypt32.dll", "gdi32.dll", "iphlpapi.dll", "kernel32.dll", "msvcrt.dll",
@@ -44,6 +47,17 @@ def test_bad_definition_names_its_place(run_program, tmp_path):
     done = run_program("check", "-c", native(path))
     assert done.returncode == 2
     assert b"bad.yaml:4:31: tunnels.t.forwards[0].to: port 99999 is not in 1-65535" in done.stdout + done.stderr
+
+
+def test_wine_does_not_end_it(holdfast):
+    """Not of holdfast.exe but of what runs it here: wine.sh says what Wine does to one program in some thousands without."""
+    holdfast.start("-p", 1, "-L", f"127.0.0.1:{free_port()}:127.0.0.1:1", "127.0.0.1")
+    holdfast.wait_log("waiting", timeout=60)
+    process = Path(f"/proc/{holdfast.pid}")
+    assert "/early_unwind.so" in (process / "maps").read_text()
+    if subprocess.run(["setarch", "-R", "true"], capture_output=True).returncode == 0:
+        assert int((process / "personality").read_text(), 16) & ADDR_NO_RANDOMIZE
+    assert holdfast.stop() == 0
 
 
 def test_echo_heal_and_stop(sshd, holdfast, serve):
