@@ -20,6 +20,9 @@ const char *cli_nearest_command(const char *word)
 {
     const char *names[sizeof commands / sizeof commands[0]];
     size_t count = 0;
+    if (strcmp(word, "version") == 0) {
+        return "--version";
+    }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         names[count++] = commands[i].name;
     }

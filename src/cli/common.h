@@ -45,7 +45,7 @@ int cli_load(const char *const *paths, size_t path_count, struct config *config)
 /* The tunnel of that name; NULL when the definitions have none, with the complaint of `command` printed. */
 const struct tunnel_spec *cli_find_tunnel(const struct config *config, const char *command, const char *name);
 
-/* The command that `word` is nearly, or NULL. Static text. */
+/* The command that `word` is nearly, or the flag that it lacks the dashes of; NULL for neither. Static text. */
 const char *cli_nearest_command(const char *word);
 
 /* The help of a command, or NULL for a name that is none. Static text of at most 24 lines. */

@@ -22,6 +22,9 @@ BAD = {
     "a misspelt command": (
         ["chek", "-E", "log"],
         "there is no command 'chek'; did you mean 'check'? For a host of that name: holdfast -N chek"),
+    "a flag without its dashes": (
+        ["version", "-E", "log"],
+        "there is no command 'version'; did you mean '--version'? For a host of that name: holdfast -N version"),
     "an unknown flag": (["-Z", "h"], "unknown flag -Z; see 'holdfast help'"),
     "an unknown long flag": (["--onec", "h"], "unknown flag --onec; did you mean --once?"),
     "an unknown long flag like no other": (["--frobnicate", "h"], "unknown flag --frobnicate; see 'holdfast help'"),
