@@ -57,8 +57,15 @@ static void on_timer_closed(uv_handle_t *handle)
 static size_t room(void *owner)
 {
     struct side *side = owner;
-    const struct stream *other = opposite(side)->stream;
+    struct stream *other = opposite(side)->stream;
     return side->discard ? SIZE_MAX : other->ops->room(other);
+}
+
+static uint8_t *place(void *owner, size_t *out_cap_bytes)
+{
+    struct side *side = owner;
+    struct stream *other = opposite(side)->stream;
+    return side->discard || other->ops->place == NULL ? NULL : other->ops->place(other, out_cap_bytes);
 }
 
 static size_t on_input(void *owner, const uv_buf_t *bufs, unsigned buf_count)
@@ -125,6 +132,7 @@ static void on_closed(void *owner)
 
 static const struct stream_events relay_events = {
     .room = room,
+    .place = place,
     .on_input = on_input,
     .on_input_end = on_input_end,
     .on_writable = on_writable,

@@ -20,6 +20,7 @@ struct socket_stream {
     uv_shutdown_t shutdown_req;
     bool reading;    /* uv_read_start is in force */
     bool frozen;     /* the owner wants nothing now */
+    bool no_room;    /* and had no room for the read at hand */
     bool delivering; /* inside on_input */
     bool input_over;
     bool writing;   /* write_req is in flight */
@@ -57,7 +58,18 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct socket_stream *s = handle->data;
     (void)suggested;
-    size_t room = s->closing ? READ_BYTES : s->stream.events->room(s->stream.owner);
+    size_t room = s->closing ? READ_BYTES : s->stream.events->room(s->stream.owner), cap_bytes = 0;
+    s->no_room = room == 0;
+    if (s->no_room) {
+        *buf = uv_buf_init(NULL, 0);
+        return;
+    }
+    uint8_t *place =
+        s->closing || s->stream.events->place == NULL ? NULL : s->stream.events->place(s->stream.owner, &cap_bytes);
+    if (place != NULL && cap_bytes >= READ_LEAST_BYTES) {
+        *buf = uv_buf_init((char *)place, (unsigned)cap_bytes);
+        return;
+    }
     room = room < READ_BYTES ? room : READ_BYTES;
     if (scratch == NULL) {
         scratch = malloc(READ_BYTES);
@@ -89,6 +101,11 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf)
 {
     struct socket_stream *s = handle->data;
     if (nread == 0 || s->closing) {
+        return;
+    }
+    if (nread == UV_ENOBUFS && s->no_room) {
+        s->frozen = true;
+        stop_reading(s);
         return;
     }
     if (nread == UV_EOF) {
@@ -309,9 +326,11 @@ static void socket_abort(struct stream *stream)
     }
 }
 
-static size_t socket_room(const struct stream *stream)
+static size_t socket_room(struct stream *stream)
 {
-    return container_of(stream, const struct socket_stream, stream)->writing ? 0 : SIZE_MAX;
+    struct socket_stream *s = from_stream(stream);
+    s->want_room = s->want_room || s->writing;
+    return s->writing ? 0 : SIZE_MAX;
 }
 
 static size_t socket_unsent(const struct stream *stream)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "base/err.h"
@@ -18,8 +19,13 @@
 struct stream;
 
 struct stream_events {
-    /* How many bytes on_input would take now; a stream reads no more than about that. Zero: not now. */
+    /* How many bytes on_input would take now; a stream reads no more than about that. Zero: none; nothing is read until
+     * resume, which comes once there is room. */
     size_t (*room)(void *owner);
+    /* Where the bytes of one read should lie, so that they need not be copied: at most *out_cap_bytes. NULL: anywhere.
+     * Good until anything else of the owner is called, which must be on_input with those bytes if any came. May be
+     * missing. */
+    uint8_t *(*place)(void *owner, size_t *out_cap_bytes);
     /* Offers bytes (never zero); returns how many were taken. Taking fewer freezes the input until resume. */
     size_t (*on_input)(void *owner, const uv_buf_t *bufs, unsigned buf_count);
     /* The other side's end of stream: no more on_input. */
@@ -41,8 +47,11 @@ struct stream_ops {
     void (*freeze)(struct stream *stream);
     void (*close)(struct stream *stream);
     void (*abort)(struct stream *stream);
-    /* How many bytes write would take now, SIZE_MAX for as many as one likes. */
-    size_t (*room)(const struct stream *stream);
+    /* How many bytes write would take now, SIZE_MAX for as many as one likes. Zero: none, and on_writable comes once
+     * there is room. */
+    size_t (*room)(struct stream *stream);
+    /* As place() of stream_events, for bytes that write is given. May be missing. */
+    uint8_t *(*place)(struct stream *stream, size_t *out_cap_bytes);
     /* How many of the bytes taken by write have not left yet. */
     size_t (*unsent)(const struct stream *stream);
 };

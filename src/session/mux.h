@@ -23,6 +23,9 @@ struct mux_link {
     /* How many bytes of channel data may be sent now: 0 during a key exchange or while the outbound buffer is over its
      * mark. */
     size_t (*data_room)(void *arg);
+    /* Where the body of the next packet will be sealed, if its head has so many bytes and nothing is sent before it:
+     * what lies there is not copied by send. NULL: nowhere. May be missing. */
+    uint8_t *(*place)(void *arg, size_t head_len);
     /* Whether control messages may be sent now (not during a key exchange, not over the hard mark). */
     bool (*control_room)(void *arg);
     /* Microseconds of a clock that never goes back. */

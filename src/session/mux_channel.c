@@ -388,6 +388,16 @@ static size_t send_data(struct channel *channel, const uint8_t *data, size_t len
     return done;
 }
 
+/* on_writable comes once there is room. */
+static void await_room(struct channel *channel)
+{
+    list_remove(&channel->waiting);
+    channel->wants_window = channel->send_window == 0; /* packet_window() puts it among those who wait */
+    if (!channel->wants_window) {
+        list_append(&channel->mux->waiting, &channel->waiting);
+    }
+}
+
 static size_t channel_write(struct stream *stream, const uv_buf_t *bufs, unsigned buf_count)
 {
     struct channel *channel = from_stream(stream);
@@ -403,11 +413,7 @@ static size_t channel_write(struct stream *stream, const uv_buf_t *bufs, unsigne
         }
     }
     if (!gone && !may_send && !channel->dead) {
-        list_remove(&channel->waiting);
-        channel->wants_window = channel->send_window == 0; /* packet_window() puts it among those who wait */
-        if (!channel->wants_window) {
-            list_append(&mux->waiting, &channel->waiting);
-        }
+        await_room(channel);
     }
     return taken;
 }
@@ -465,9 +471,9 @@ static void channel_close(struct stream *stream)
     mux_make_ready(channel);
 }
 
-static size_t channel_room(const struct stream *stream)
+static size_t channel_room(struct stream *stream)
 {
-    const struct channel *channel = container_of(stream, const struct channel, stream);
+    struct channel *channel = from_stream(stream);
     if (channel->dead) {
         return 0;
     }
@@ -475,7 +481,24 @@ static size_t channel_room(const struct stream *stream)
         return SIZE_MAX; /* nobody reads it any more */
     }
     size_t room = channel->mux->link.data_room(channel->mux->link.arg);
-    return room < channel->send_window ? room : channel->send_window;
+    room = room < channel->send_window ? room : channel->send_window;
+    if (room == 0) {
+        await_room(channel);
+    }
+    return room;
+}
+
+/* Where one data packet's bytes will be sealed; nothing may go out before it. */
+static uint8_t *channel_place(struct stream *stream, size_t *out_cap_bytes)
+{
+    const struct channel *channel = from_stream(stream);
+    const struct mux *mux = channel->mux;
+    if (mux->link.place == NULL || channel->dead || channel->close_sent || channel->close_received ||
+        channel->eof_sent || mux_control_bytes(mux) > 0 || mux->link.data_room(mux->link.arg) == 0) {
+        return NULL;
+    }
+    *out_cap_bytes = channel->send_window < channel->send_packet_max ? channel->send_window : channel->send_packet_max;
+    return mux->link.place(mux->link.arg, DATA_HEAD_BYTES);
 }
 
 static size_t channel_unsent(const struct stream *stream)
@@ -491,6 +514,7 @@ static const struct stream_ops channel_ops = {
     .freeze = channel_freeze,
     .close = channel_close,
     .room = channel_room,
+    .place = channel_place,
     .unsent = channel_unsent,
     .abort = channel_close, /* SSH has no reset: an abort is an immediate CLOSE */
 };

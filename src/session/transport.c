@@ -11,33 +11,55 @@
 enum {
     OUT_FIRST_BYTES = 64 * 1024,
     OUT_KEEP_BYTES = 512 * 1024,
-    QUICK_ACK_BYTES = 256 * 1024 /* of a stream that leaves the session no pause */
+    QUICK_ACK_BYTES = 256 * 1024, /* of a stream that leaves the session no pause */
+    PACKET_HEAD_BYTES = 5         /* RFC 4253 section 6: the lengths of packet and padding */
 };
 
 /* ---- libssh2's side ---- */
 
-/* Appends everything, always: with no partial send ever, libssh2 has no half-sent packet to come back to. */
+/* Makes room for `more` bytes behind those that wait. */
+static bool make_room(struct outbound *out, size_t more)
+{
+    if (out->cap - out->len >= more) {
+        return true;
+    }
+    size_t cap = out->cap == 0 ? OUT_FIRST_BYTES : out->cap * 2;
+    while (cap < out->len + more) {
+        cap *= 2;
+    }
+    uint8_t *grown = realloc(out->data, cap);
+    if (grown == NULL) {
+        return false;
+    }
+    out->data = grown;
+    out->cap = cap;
+    return true;
+}
+
+/* Appends everything, always: with no partial send ever, libssh2 has no half-sent packet to come back to. The banner
+ * alone comes this way. */
 static ssize_t ssh_send(libssh2_socket_t socket, const void *data, size_t len, int flags, void **abstract)
 {
     struct session *session = *abstract;
     struct outbound *out = &session->out;
     (void)socket;
     (void)flags;
-    if (out->cap - out->len < len) {
-        size_t cap = out->cap == 0 ? OUT_FIRST_BYTES : out->cap * 2;
-        while (cap < out->len + len) {
-            cap *= 2;
-        }
-        uint8_t *grown = realloc(out->data, cap);
-        if (grown == NULL) {
-            return -ENOMEM;
-        }
-        out->data = grown;
-        out->cap = cap;
+    if (!make_room(out, len)) {
+        return -ENOMEM;
     }
     memcpy(out->data + out->len, data, len);
     out->len += len;
     return (ssize_t)len;
+}
+
+/* Packets are made and sealed behind those that wait. */
+static unsigned char *ssh_output(LIBSSH2_SESSION *ssh, size_t made, size_t room, void **abstract)
+{
+    struct session *session = *abstract;
+    struct outbound *out = &session->out;
+    (void)ssh;
+    out->len += made;
+    return make_room(out, room) ? out->data + out->len : NULL;
 }
 
 static ssize_t ssh_recv(libssh2_socket_t socket, void *to, size_t cap, int flags, void **abstract)
@@ -140,6 +162,7 @@ enum err transport_open(struct session *session, struct err_info *info)
     }
     libssh2_session_packet_hook(session->ssh, ssh_packet);
     libssh2_session_input_hook(session->ssh, ssh_input);
+    libssh2_session_output_hook(session->ssh, ssh_output);
     return methods_set(session, info);
 }
 
@@ -408,6 +431,17 @@ static size_t link_data_room(void *arg)
     return may_send(session) && unsent < OUT_SOFT_BYTES ? OUT_SOFT_BYTES - unsent : 0;
 }
 
+static uint8_t *link_place(void *arg, size_t head_len)
+{
+    struct session *session = arg;
+    struct outbound *out = &session->out;
+    /* What is compressed is not sent as it lies there. */
+    if (session->spec.compression || !may_send(session) || session->lent || !make_room(out, LIBSSH2_OUTPUT_ROOM)) {
+        return NULL;
+    }
+    return out->data + out->len + PACKET_HEAD_BYTES + head_len;
+}
+
 static bool link_control_room(void *arg)
 {
     const struct session *session = arg;
@@ -435,6 +469,7 @@ const struct mux_link *transport_link(void)
     static const struct mux_link link = {
         .send = link_send,
         .data_room = link_data_room,
+        .place = link_place,
         .control_room = link_control_room,
         .now_us = link_now_us,
         .wake = link_wake,

@@ -135,6 +135,21 @@ def test_lent_packets_while_the_peer_rekeys(rekeying_sshd, cipher, mac):
     assert rekeying_sshd.pump(cipher, mac, "lent", 8 * MIB + 1)["received"] == 8 * MIB + 1
 
 
+@pytest.mark.parametrize("cipher", [*GCM, CHACHA])
+def test_packets_sealed_where_they_go_out(sshd, cipher):
+    """With the caller's memory for output as well, nothing of what goes there is copied but the third that ssh_pump gives
+    from elsewhere."""
+    done = sshd.pump(cipher, "-", "made", 16 * MIB)
+    assert done["received"] == 16 * MIB and done["equal"] == 1
+    assert done["copied"] / done["sent"] < 0.4
+
+
+@pytest.mark.parametrize("cipher,mac", [*FEW, ("aes256-ctr", MACS[2]), ("aes256-ctr", MACS[3])])
+def test_packets_in_place_while_the_peer_rekeys(rekeying_sshd, cipher, mac):
+    done = rekeying_sshd.pump(cipher, mac, "made", 8 * MIB + 1)
+    assert done["received"] == 8 * MIB + 1 and done["equal"] == 1
+
+
 @pytest.mark.parametrize("spoil", [1, 4, 5, 20, 40000])
 @pytest.mark.parametrize("cipher", [GCM[1], CHACHA])
 def test_spoilt_lent_packet_ends_the_session(sshd, cipher, spoil):

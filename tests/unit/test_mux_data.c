@@ -93,6 +93,60 @@ static void a_full_link_makes_writers_wait_in_turn(void **state)
     }
 }
 
+/* Who is told that there is no room is told of it when there is, as who wrote too much. */
+static void who_asks_for_room_in_vain_waits_for_it(void **state)
+{
+    static struct owner owners[2];
+    (void)state;
+    uint32_t id = open_channel(&owners[0], 0);
+    (void)open_channel(&owners[1], WINDOW);
+    net.data_room = 0;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(owners[i].stream->ops->room(owners[i].stream), 0);
+        assert_int_equal(owners[i].stream->ops->room(owners[i].stream), 0);
+    }
+    turn();
+    assert_int_equal(owners[0].writables + owners[1].writables, 0);
+    net.data_room = 1000;
+    turn();
+    assert_int_equal(owners[0].writables, 0);
+    assert_int_equal(owners[1].writables, 1);
+    assert_int_equal(owners[1].stream->ops->room(owners[1].stream), 1000);
+    peer_sends("buu", 93, id, 10U);
+    turn();
+    assert_int_equal(owners[0].writables, 1);
+    assert_int_equal(owners[0].stream->ops->room(owners[0].stream), 10);
+    turn();
+    assert_int_equal(owners[0].writables + owners[1].writables, 2);
+}
+
+/* A place is lent for one packet that nothing goes ahead of. */
+static void a_place_is_that_of_the_very_next_packet(void **state)
+{
+    static struct owner owner;
+    static uint8_t memory[1];
+    size_t cap = 0;
+    (void)state;
+    uint32_t id = open_channel(&owner, PACKET + 100);
+    const struct stream_ops *ops = owner.stream->ops;
+    assert_null(ops->place(owner.stream, &cap));
+    net.place = memory;
+    assert_ptr_equal(ops->place(owner.stream, &cap), memory);
+    assert_int_equal(cap, PACKET);
+    assert_int_equal(write_zeros(&owner, PACKET), PACKET);
+    assert_ptr_equal(ops->place(owner.stream, &cap), memory);
+    assert_int_equal(cap, 100);
+    net.data_room = 0;
+    assert_null(ops->place(owner.stream, &cap));
+    net.data_room = SIZE_MAX / 2;
+    mux_keepalive(net.mux, NULL, NULL); /* waits to be sent, and would be sealed there */
+    assert_null(ops->place(owner.stream, &cap));
+    turn();
+    assert_ptr_equal(ops->place(owner.stream, &cap), memory);
+    peer_sends("bu", 97, id);
+    assert_null(ops->place(owner.stream, &cap));
+}
+
 static void a_channel_without_window_does_not_hold_up_others(void **state)
 {
     static struct owner stuck;
@@ -373,6 +427,8 @@ int main(int argc, char **argv)
         TEST(a_channel_that_takes_packets_of_nothing_breaks_the_protocol),
         TEST(an_offer_that_takes_packets_of_nothing_is_refused),
         TEST(a_full_link_makes_writers_wait_in_turn),
+        TEST(who_asks_for_room_in_vain_waits_for_it),
+        TEST(a_place_is_that_of_the_very_next_packet),
         TEST(a_channel_without_window_does_not_hold_up_others),
         TEST(the_window_is_granted_again_once_half_is_read),
         TEST(a_reader_that_stops_keeps_its_window_closed),

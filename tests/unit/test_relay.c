@@ -110,7 +110,7 @@ static size_t fake_unsent(const struct stream *stream)
     return container_of(stream, const struct fake, stream)->unsent;
 }
 
-static size_t fake_room(const struct stream *stream)
+static size_t fake_room(struct stream *stream)
 {
     (void)stream;
     return SIZE_MAX;

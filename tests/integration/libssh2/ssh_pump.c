@@ -4,7 +4,9 @@
 //   ssh_pump PORT USER KEY CIPHER MAC MODE BYTES [SLICE [SPOIL]]
 //
 // MODE  echo: `cat` on the peer, BYTES there and back; send: BYTES into `cat >/dev/null`; receive: BYTES of /dev/zero;
-//       lent: the same, by the hooks for input and packets instead of libssh2's channels.
+//       lent: the same, by the hooks for input and packets instead of libssh2's channels; made: `cat` on the peer,
+//       BYTES there and back by the hooks, for output as well: the bytes are written where they will be sealed, but for
+//       every third packet, which is given from elsewhere.
 // SLICE the RECV callback serves at most so many bytes at a time, and -EAGAIN in between: every packet arrives in
 // pieces.
 //       With 0 (the default) it serves what it has.
@@ -51,7 +53,8 @@ struct wire {
     struct buffer out;
 };
 
-static uint64_t evp_calls, made_count, random_calls, copied_bytes;
+static uint64_t evp_calls, made_count, random_calls;
+static volatile uint64_t copied_bytes; // to the compiler, memcpy changes nothing of ours
 
 int __real_EVP_Cipher(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in, unsigned int len);
 int __wrap_EVP_Cipher(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in, unsigned int len);
@@ -279,16 +282,20 @@ static LIBSSH2_CHANNEL *command_start(LIBSSH2_SESSION *session, struct wire *wir
 enum {
     MSG_OPEN = 90,
     MSG_CONFIRMATION = 91,
+    MSG_WINDOW_ADJUST = 93,
     MSG_DATA = 94,
     MSG_EOF = 96,
     MSG_REQUEST = 98,
-    LENT_WINDOW_BYTES = 1 << 30
+    LENT_WINDOW_BYTES = 1 << 30,
+    PACKET_HEAD_BYTES = 5,
+    DATA_HEAD_BYTES = 9
 };
 
 static struct {
     size_t visible; // with SLICE: so many bytes of the input are shown
     uint32_t id;    // the channel's, at the peer
-    int open, over;
+    uint32_t window;
+    int open, over, is_echo, is_wrong;
     uint64_t received;
 } lent;
 
@@ -306,6 +313,23 @@ static size_t lent_input(LIBSSH2_SESSION *session, size_t taken, size_t wanted, 
     return wire->slice_bytes > 0 && lent.visible < have ? lent.visible : have;
 }
 
+// fill() as no part of what is counted.
+static void fill_uncounted(unsigned char *data, size_t size, uint64_t offset)
+{
+    uint64_t before = copied_bytes;
+    fill(data, size, offset);
+    copied_bytes = before;
+}
+
+static int is_filled(const unsigned char *data, size_t size, uint64_t offset)
+{
+    static unsigned char want[65536];
+    if (size > sizeof want)
+        return 0;
+    fill_uncounted(want, size, offset);
+    return memcmp(data, want, size) == 0;
+}
+
 static uint32_t load_u32(const unsigned char *data)
 {
     return (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
@@ -318,10 +342,13 @@ static void lent_packet(LIBSSH2_SESSION *session, unsigned char *packet, size_t 
     case MSG_CONFIRMATION:
         lent.open = 1;
         lent.id = load_u32(packet + 5);
+        lent.window = load_u32(packet + 9);
         break;
+    case MSG_WINDOW_ADJUST: lent.window += load_u32(packet + 5); break;
     case MSG_DATA:
         if (load_u32(packet + 5) != len - 9)
             fail("a packet of another length than its data");
+        lent.is_wrong |= lent.is_echo && !is_filled(packet + 9, len - 9, lent.received);
         lent.received += len - 9;
         break;
     case MSG_EOF: lent.over = 1; break;
@@ -378,7 +405,10 @@ static void lent_turn(struct wire *wire)
     size_t left = wire->in.tail - wire->in.head;
     struct pollfd p = {.fd = wire->fd, .events = POLLIN};
     ssize_t n;
-    memmove(wire->in.data, wire->in.data + wire->in.head, left);
+    if (lent.is_echo)
+        __real_memmove(wire->in.data, wire->in.data + wire->in.head, left); // what goes out is counted
+    else
+        memmove(wire->in.data, wire->in.data + wire->in.head, left);
     wire->in.head = 0;
     wire->in.tail = left;
     wire_turn(wire, 0);
@@ -431,6 +461,66 @@ static int lent_receive(LIBSSH2_SESSION *session, struct wire *wire, const char 
     return 0;
 }
 
+static unsigned char *made_output(LIBSSH2_SESSION *session, size_t made, size_t room, void **abstract)
+{
+    struct wire *wire = *abstract;
+    (void)session;
+    wire->out.tail += made;
+    if (wire->out.tail + room > BUFFER_CAP_BYTES)
+        fail("outbound buffer full");
+    return wire->out.data + wire->out.tail;
+}
+
+// Sends the next packet of data. Returns how many bytes that were.
+static size_t made_packet(LIBSSH2_SESSION *session, struct wire *wire, uint64_t sent, size_t most)
+{
+    static unsigned char elsewhere[CHUNK_BYTES];
+    static unsigned number;
+    void *abstract = wire;
+    unsigned char head[DATA_HEAD_BYTES] = {MSG_DATA};
+    unsigned char *body = made_output(session, 0, LIBSSH2_OUTPUT_ROOM, &abstract) + PACKET_HEAD_BYTES + DATA_HEAD_BYTES;
+    size_t len = most < CHUNK_BYTES ? most : CHUNK_BYTES;
+    if (len > lent.window)
+        len = lent.window;
+    if (++number % 3 == 0)
+        body = elsewhere;
+    fill_uncounted(body, len, sent);
+    store_u32(head + 1, lent.id);
+    store_u32(head + 5, (uint32_t)len);
+    if (libssh2_session_packet_send(session, head, sizeof head, body, len) != 0)
+        fail("packet_send");
+    lent.window -= (uint32_t)len;
+    return len;
+}
+
+static int made_echo(LIBSSH2_SESSION *session, struct wire *wire, uint64_t bytes)
+{
+    uint64_t sent = 0;
+    libssh2_session_packet_hook(session, lent_packet);
+    libssh2_session_input_hook(session, lent_input);
+    libssh2_session_output_hook(session, made_output);
+    lent_open(session);
+    if (lent_run(session, wire, &lent.open) != 0)
+        fail("channel open");
+    lent_command(session, "cat");
+    lent.is_echo = 1;
+    copied_bytes = 0;
+    while (lent.received < bytes) {
+        int rc = libssh2_session_packet_read(session);
+        if (rc != 0 && rc != LIBSSH2_ERROR_EAGAIN)
+            return 3;
+        while (sent < bytes && lent.window > 0 && wire->out.tail < OUT_MARK_BYTES && !libssh2_session_rekeying(session))
+            sent += made_packet(session, wire, sent, (size_t)(bytes - sent));
+        if (rc != 0)
+            lent_turn(wire);
+        if (now_ms() > deadline_ms)
+            fail("out of time");
+    }
+    printf("sent=%llu received=%llu equal=%d copied=%llu\n", (unsigned long long)sent,
+           (unsigned long long)lent.received, !lent.is_wrong, (unsigned long long)copied_bytes);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static unsigned char out_chunk[CHUNK_BYTES], in_chunk[65536], want[65536];
@@ -442,7 +532,7 @@ int main(int argc, char **argv)
     int64_t cpu_start, start;
 
     if (argc < 8)
-        fail("usage: ssh_pump PORT USER KEY CIPHER MAC echo|send|receive|lent BYTES [SLICE [SPOIL]]");
+        fail("usage: ssh_pump PORT USER KEY CIPHER MAC echo|send|receive|lent|made BYTES [SLICE [SPOIL]]");
     deadline_ms = now_ms() + LIMIT_S * 1000LL;
     bytes = to_send = to_receive = strtoull(argv[7], NULL, 10);
     wire->slice_bytes = argc > 8 ? (size_t)strtoul(argv[8], NULL, 10) : 0;
@@ -472,6 +562,8 @@ int main(int argc, char **argv)
         int code = lent_receive(session, wire, command, spoil);
         return code == 0 && lent.received != bytes ? 1 : code;
     }
+    if (strcmp(argv[6], "made") == 0)
+        return made_echo(session, wire, bytes);
     LIBSSH2_CHANNEL *channel = command_start(session, wire, command);
     wire->spoil = spoil;
     evp_calls = made_count = random_calls = copied_bytes = 0;

@@ -45,6 +45,13 @@ static size_t link_data_room(void *arg)
     return net.data_room;
 }
 
+static uint8_t *link_place(void *arg, size_t head_len)
+{
+    (void)arg;
+    assert_int_equal(head_len, 9);
+    return net.place;
+}
+
 static bool link_control_room(void *arg)
 {
     (void)arg;
@@ -96,6 +103,7 @@ int setup(void **state)
 {
     const struct mux_link link = {.send = link_send,
                                   .data_room = link_data_room,
+                                  .place = link_place,
                                   .control_room = link_control_room,
                                   .now_us = link_now_us,
                                   .wake = link_wake,

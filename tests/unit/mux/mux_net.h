@@ -35,6 +35,7 @@ struct mux_net {
     size_t sent_count, sent_total, sent_bytes;
     bool keep_sent;
     size_t data_room, control_packets; /* how much may still be sent */
+    uint8_t *place;                    /* what link.place answers */
     size_t wakes;
     uint64_t now_us;
     char violation[128];

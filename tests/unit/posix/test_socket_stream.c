@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,8 +20,12 @@ static struct {
     uv_loop_t loop;
     struct stream *stream;
     int peer; /* the other end, blocking */
+    int ours; /* with connect_tcp */
     size_t received, take, writables;
-    size_t room, largest_input; /* room 0: as much as `take` */
+    size_t room, largest_input; /* room 0: as much as `take`, and a byte at the least */
+    bool no_room;
+    uint8_t *place; /* of place_bytes, NULL for none */
+    size_t place_bytes, inputs_in_place;
     int input_ends, output_ends, failed, closed;
     bool freeze_in_input, close_in_input;
     enum err fail_code;
@@ -34,7 +39,17 @@ static uint8_t byte_of(size_t at)
 static size_t room(void *arg)
 {
     (void)arg;
-    return net.room != 0 ? net.room : net.take;
+    if (net.no_room) {
+        return 0;
+    }
+    return net.room != 0 ? net.room : net.take > 0 ? net.take : 1;
+}
+
+static uint8_t *place(void *arg, size_t *out_cap_bytes)
+{
+    (void)arg;
+    *out_cap_bytes = net.place_bytes;
+    return net.place;
 }
 
 static size_t on_input(void *arg, const uv_buf_t *bufs, unsigned count)
@@ -44,6 +59,7 @@ static size_t on_input(void *arg, const uv_buf_t *bufs, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         net.largest_input = bufs[i].len > net.largest_input ? bufs[i].len : net.largest_input;
         assert_true(bufs[i].len > 0);
+        net.inputs_in_place += (uint8_t *)bufs[i].base == net.place;
         for (size_t j = 0; j < bufs[i].len && total < net.take; j++) {
             assert_int_equal((uint8_t)bufs[i].base[j], byte_of(net.received));
             net.received++;
@@ -93,6 +109,7 @@ static void on_closed(void *arg)
 }
 
 static const struct stream_events events = {.room = room,
+                                            .place = place,
                                             .on_input = on_input,
                                             .on_input_end = on_input_end,
                                             .on_writable = on_writable,
@@ -127,6 +144,7 @@ static void connect_tcp(void)
     (void)close(listener);
     assert_int_equal(uv_tcp_init(&net.loop, tcp), 0);
     assert_int_equal(uv_tcp_open(tcp, ours), 0);
+    net.ours = ours;
     take_over((uv_stream_t *)tcp);
 }
 
@@ -281,6 +299,70 @@ static void no_more_is_read_than_there_is_room_for(void **state)
     net.stream->ops->resume(net.stream);
     receives(100000);
     assert_int_equal(net.largest_input, 5000);
+}
+
+/* Nothing is read for an owner without room, not even the end, until it resumes. */
+static void without_room_nothing_is_read(void **state)
+{
+    int waiting = 0;
+    (void)state;
+    connect_tcp();
+    net.no_room = true;
+    peer_sends(0, 3000);
+    (void)shutdown(net.peer, SHUT_WR);
+    net.stream->ops->resume(net.stream);
+    for (int i = 0; i < 20; i++) {
+        turn();
+    }
+    assert_int_equal(net.received, 0);
+    assert_int_equal(net.input_ends, 0);
+    assert_int_equal(ioctl(net.ours, FIONREAD, &waiting), 0);
+    assert_int_equal(waiting, 3000);
+    net.no_room = false;
+    net.stream->ops->resume(net.stream);
+    receives(3000);
+    for (uint64_t since = uv_hrtime(); net.input_ends == 0 && patient(since);) {
+        turn();
+    }
+    assert_int_equal(net.input_ends, 1);
+}
+
+/* What the owner has a place for is read there, as much as fits at a time; a place too small for a read is not used. */
+static void it_reads_to_the_owners_place(void **state)
+{
+    static uint8_t memory[8192];
+    (void)state;
+    connect_tcp();
+    net.place = memory;
+    net.place_bytes = sizeof memory;
+    peer_sends(0, 100000);
+    net.stream->ops->resume(net.stream);
+    receives(100000);
+    assert_int_equal(net.largest_input, sizeof memory);
+    assert_true(net.inputs_in_place >= 100000 / sizeof memory);
+    size_t before = net.inputs_in_place;
+    net.place_bytes = 100;
+    peer_sends(100000, 1000);
+    receives(101000);
+    assert_int_equal(net.inputs_in_place, before);
+}
+
+/* Held input is a copy: the place is used for other things meanwhile. */
+static void what_is_held_is_not_left_in_the_place(void **state)
+{
+    static uint8_t memory[8192];
+    (void)state;
+    connect_tcp();
+    net.place = memory;
+    net.place_bytes = sizeof memory;
+    net.take = 100;
+    peer_sends(0, 5000);
+    net.stream->ops->resume(net.stream);
+    receives(100);
+    memset(memory, 0, sizeof memory);
+    net.take = SIZE_MAX;
+    net.stream->ops->resume(net.stream);
+    receives(5000);
 }
 
 static void a_freeze_inside_input_stops_it(void **state)
@@ -511,6 +593,9 @@ int main(void)
         TEST(nothing_is_read_before_resume),
         TEST(what_is_not_taken_is_kept),
         TEST(no_more_is_read_than_there_is_room_for),
+        TEST(without_room_nothing_is_read),
+        TEST(it_reads_to_the_owners_place),
+        TEST(what_is_held_is_not_left_in_the_place),
         TEST(a_freeze_inside_input_stops_it),
         TEST(a_close_inside_input_is_safe),
         TEST(writes_are_short_when_the_peer_does_not_read),
