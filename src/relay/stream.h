@@ -48,7 +48,7 @@ struct stream_ops {
     void (*close)(struct stream *stream);
     void (*abort)(struct stream *stream);
     /* How many bytes write would take now, SIZE_MAX for as many as one likes. Zero: none, and on_writable comes once
-     * there is room. */
+     * there is room. One that has little to say may be told of a little more room than there is, to have it at hand. */
     size_t (*room)(struct stream *stream);
     /* As place() of stream_events, for bytes that write is given. May be missing. */
     uint8_t *(*place)(struct stream *stream, size_t *out_cap_bytes);

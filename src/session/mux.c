@@ -24,6 +24,7 @@ struct mux *mux_new(const struct mux_link *link, const struct mux_events *events
     mux->requests_tail = &mux->requests;
     list_init(&mux->ready);
     list_init(&mux->waiting);
+    list_init(&mux->unserved);
     list_init(&mux->borrowing);
     list_init(&mux->over);
     list_init(&mux->unsent_opens);
@@ -437,27 +438,36 @@ void mux_settle(struct mux *mux)
 
 /* ---- turns ---- */
 
-/* Lets each waiting channel write once, in the order in which they ran dry. */
-static bool turn_waiting(struct mux *mux)
+/* Lets each of these channels write once, in the order in which they ran dry. */
+static bool turn_some(struct mux *mux, struct list *waiting)
 {
     struct list round;
     struct list *link;
     bool any = false;
-    if (list_is_empty(&mux->waiting) || mux->link.data_room(mux->link.arg) == 0) {
-        return false;
-    }
     list_init(&round);
-    list_move(&round, &mux->waiting);
+    list_move(&round, waiting);
     while ((link = list_pop(&round)) != NULL) {
         struct channel *channel = container_of(link, struct channel, waiting);
         if (mux->link.data_room(mux->link.arg) == 0) {
-            list_append(&mux->waiting, link);
+            list_append(waiting, link);
             continue;
         }
         any = true;
+        channel->served = false;
         mux_channel_writable(channel);
     }
     return any;
+}
+
+/* One that is told of room reads its socket only when the loop comes to it, and others may have taken the room by then:
+ * it is told first the next time, else those that always have something would always be first. */
+static bool turn_waiting(struct mux *mux)
+{
+    if (mux->link.data_room(mux->link.arg) == 0) {
+        return false;
+    }
+    bool any = turn_some(mux, &mux->unserved);
+    return turn_some(mux, &mux->waiting) || any;
 }
 
 bool mux_is_late(const struct mux *mux)

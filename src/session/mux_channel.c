@@ -12,6 +12,7 @@ enum {
     TURN_BYTES = 1024 * 1024, /* what one channel may deliver before the others have their turn */
     SMALL_BYTES = 1024,       /* data of at most so much is gathered while its reader stands still */
     GATHER_BYTES = 4096,
+    BULK_BYTES = 16 * 1024, /* one who sends so much at a time can wait */
     DATA_HEAD_BYTES = 9
 };
 
@@ -383,6 +384,7 @@ static size_t send_data(struct channel *channel, const uint8_t *data, size_t len
             break;
         }
         channel->send_window -= (uint32_t)part;
+        channel->served = true;
         done += part;
     }
     return done;
@@ -394,7 +396,7 @@ static void await_room(struct channel *channel)
     list_remove(&channel->waiting);
     channel->wants_window = channel->send_window == 0; /* packet_window() puts it among those who wait */
     if (!channel->wants_window) {
-        list_append(&channel->mux->waiting, &channel->waiting);
+        list_append(channel->served ? &channel->mux->waiting : &channel->mux->unserved, &channel->waiting);
     }
 }
 
@@ -412,6 +414,7 @@ static size_t channel_write(struct stream *stream, const uv_buf_t *bufs, unsigne
             may_send = false;
         }
     }
+    channel->is_bulk = taken > 0 ? taken >= BULK_BYTES : channel->is_bulk;
     if (!gone && !may_send && !channel->dead) {
         await_room(channel);
     }
@@ -482,6 +485,9 @@ static size_t channel_room(struct stream *stream)
     }
     size_t room = channel->mux->link.data_room(channel->mux->link.arg);
     room = room < channel->send_window ? room : channel->send_window;
+    if (room == 0 && !channel->is_bulk) {
+        return 1; /* a keystroke is read now, to go out first when there is room */
+    }
     if (room == 0) {
         await_room(channel);
     }

@@ -49,15 +49,17 @@ struct inbound {
 struct channel {
     struct stream stream;
     struct mux *mux;
-    struct list ready;     /* in mux->ready or mux->over: something is owed to the owner */
-    struct list waiting;   /* in mux->waiting: the owner wants to write, and the peer's window lets it; of an open that
-                              is not sent yet, in mux->unsent_opens */
+    struct list ready;   /* in mux->ready or mux->over: something is owed to the owner */
+    struct list waiting; /* in mux->waiting or unserved: the owner wants to write, and the peer's window lets it; of an
+                            open that is not sent yet, in mux->unsent_opens */
     struct list borrowing; /* in mux->borrowing: some of its input may be borrowed */
     enum channel_state state;
     uint32_t local_id, remote_id;
     uint32_t send_window, send_packet_max;
     struct window window;
     bool wants_window; /* the owner wants to write, and has used up the peer's window */
+    bool served;       /* it has sent something since it was last told of room */
+    bool is_bulk;      /* what it sent last was large */
     struct inbound *in_head, *in_tail;
     bool in_table;
     bool frozen;
@@ -120,8 +122,9 @@ struct mux {
     size_t channel_count; /* structs alive */
     size_t unended;       /* of a failed mux: channels whose owner must still be told */
     struct list ready, waiting, borrowing;
-    struct list over;    /* channels with nothing more to bring or to take, by `ready` */
-    unsigned late_turns; /* while there was something late */
+    struct list unserved; /* as `waiting`, and before it: those that were told of room and found none */
+    struct list over;     /* channels with nothing more to bring or to take, by `ready` */
+    unsigned late_turns;  /* while there was something late */
     struct list unsent_opens;
     unsigned opens_out, open_round; /* sent and unanswered, as counted since that round began */
     unsigned open_ticks;            /* while some are unsent */

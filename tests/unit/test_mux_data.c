@@ -98,8 +98,11 @@ static void who_asks_for_room_in_vain_waits_for_it(void **state)
 {
     static struct owner owners[2];
     (void)state;
-    uint32_t id = open_channel(&owners[0], 0);
+    uint32_t id = open_channel(&owners[0], PACKET);
     (void)open_channel(&owners[1], WINDOW);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(write_zeros(&owners[i], PACKET), PACKET);
+    }
     net.data_room = 0;
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(owners[i].stream->ops->room(owners[i].stream), 0);
@@ -118,6 +121,66 @@ static void who_asks_for_room_in_vain_waits_for_it(void **state)
     assert_int_equal(owners[0].stream->ops->room(owners[0].stream), 10);
     turn();
     assert_int_equal(owners[0].writables + owners[1].writables, 2);
+}
+
+/* Three read sockets that always have something, the first of them first each time. */
+static void who_found_no_room_is_told_first_the_next_time(void **state)
+{
+    static struct owner owners[3];
+    size_t turns_first[3] = {0, 0, 0};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        (void)open_channel(&owners[i], 2U << 20);
+    }
+    net.keep_sent = false;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(write_zeros(&owners[i], PACKET), PACKET);
+    }
+    for (int round = 0; round < 30; round++) {
+        size_t order[3] = {0, 1, 2}, first = 0;
+        for (size_t i = 1; i < 3; i++) { /* as the loop comes to them: in the order in which they began to read again */
+            for (size_t j = i; j > 0 && owners[order[j]].told_at < owners[order[j - 1]].told_at; j--) {
+                size_t other = order[j];
+                order[j] = order[j - 1];
+                order[j - 1] = other;
+            }
+        }
+        first = order[0];
+        turns_first[first]++;
+        net.data_room = PACKET;
+        for (size_t i = 0; i < 3; i++) {
+            struct stream *stream = owners[order[i]].stream;
+            if (stream->ops->room(stream) > 0) {
+                assert_int_equal(write_zeros(&owners[order[i]], PACKET), PACKET);
+                assert_int_equal(stream->ops->room(stream), 0);
+            }
+        }
+        net.data_room = PACKET;
+        turn();
+    }
+    for (size_t i = 0; i < 3; i++) {
+        assert_in_range(turns_first[i], 9, 11);
+    }
+}
+
+/* One that has little to say has it read at once, and it goes out before what bulk has not yet begun to send. */
+static void a_keystroke_is_at_hand_when_there_is_room(void **state)
+{
+    static struct owner bulk, keys;
+    (void)state;
+    (void)open_channel(&bulk, WINDOW);
+    (void)open_channel(&keys, WINDOW);
+    assert_int_equal(write_zeros(&bulk, PACKET), PACKET);
+    assert_int_equal(write_zeros(&keys, 1), 1);
+    net.data_room = 0;
+    assert_int_equal(bulk.stream->ops->room(bulk.stream), 0);
+    assert_int_equal(keys.stream->ops->room(keys.stream), 1);
+    assert_int_equal(write_zeros(&keys, 1), 0);
+    net.data_room = PACKET;
+    turn();
+    assert_int_equal(bulk.writables, 1);
+    assert_int_equal(keys.writables, 1);
+    assert_int_equal(write_zeros(&keys, 1), 1);
 }
 
 /* A place is lent for one packet that nothing goes ahead of. */
@@ -428,6 +491,8 @@ int main(int argc, char **argv)
         TEST(an_offer_that_takes_packets_of_nothing_is_refused),
         TEST(a_full_link_makes_writers_wait_in_turn),
         TEST(who_asks_for_room_in_vain_waits_for_it),
+        TEST(who_found_no_room_is_told_first_the_next_time),
+        TEST(a_keystroke_is_at_hand_when_there_is_room),
         TEST(a_place_is_that_of_the_very_next_packet),
         TEST(a_channel_without_window_does_not_hold_up_others),
         TEST(the_window_is_granted_again_once_half_is_read),

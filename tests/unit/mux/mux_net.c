@@ -293,7 +293,9 @@ static void owner_input_end(void *arg)
 
 static void owner_writable(void *arg)
 {
-    ((struct owner *)arg)->writables++;
+    struct owner *owner = arg;
+    owner->writables++;
+    owner->told_at = ++net.tellings;
 }
 
 static void owner_output_end(void *arg)

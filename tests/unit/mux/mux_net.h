@@ -35,7 +35,8 @@ struct mux_net {
     size_t sent_count, sent_total, sent_bytes;
     bool keep_sent;
     size_t data_room, control_packets; /* how much may still be sent */
-    uint8_t *place;                    /* what link.place answers */
+    size_t tellings;
+    uint8_t *place; /* what link.place answers */
     size_t wakes;
     uint64_t now_us;
     char violation[128];
@@ -54,8 +55,8 @@ struct owner {
     int opened, failed, closed, input_ends, output_ends;
     enum err open_result, fail_code;
     char why[600];
-    size_t received, take; /* bytes taken so far, and how many more will be taken */
-    size_t writables;
+    size_t received, take;     /* bytes taken so far, and how many more will be taken */
+    size_t writables, told_at; /* told_at: the last of them among all of all owners, from 1 */
     bool close_on_input, close_on_fail, prohibited;
 };
 
