@@ -49,7 +49,7 @@ make_prefix() {
         ln -s "$cache/wine-i386" "$1/dlls32"
     fi
     cc -shared -fPIC -O -o "$1/early_unwind.so" "$(dirname "${BASH_SOURCE[0]}")/early_unwind.c" ||
-        die "early_unwind.c does not compile: run packaging/deps.sh linux"
+        die "early_unwind.c does not compile: run packaging/deps.sh windows test"
     (
         use_own "$1"
         run_wine wineboot --init >/dev/null 2>&1 </dev/null &&

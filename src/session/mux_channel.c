@@ -365,15 +365,26 @@ static struct channel *from_stream(struct stream *stream)
     return container_of(stream, struct channel, stream);
 }
 
+/* Nothing more may be sent on it, or nobody reads it any more. */
+static bool takes_no_more(const struct channel *channel)
+{
+    return channel->close_sent || channel->close_received || channel->eof_sent;
+}
+
+/* How much the next data packet may carry: what channel_place() lends must go out in one. */
+static uint32_t packet_most(const struct channel *channel)
+{
+    return channel->send_window < channel->send_packet_max ? channel->send_window : channel->send_packet_max;
+}
+
 static size_t send_data(struct channel *channel, const uint8_t *data, size_t len)
 {
     struct mux *mux = channel->mux;
     size_t done = 0;
     while (done < len) {
         uint8_t head[DATA_HEAD_BYTES];
-        size_t part = len - done;
-        part = part < channel->send_window ? part : channel->send_window;
-        part = part < channel->send_packet_max ? part : channel->send_packet_max;
+        size_t part = len - done, most = packet_most(channel);
+        part = part < most ? part : most;
         if (part == 0 || mux->link.data_room(mux->link.arg) == 0) {
             break;
         }
@@ -404,7 +415,7 @@ static size_t channel_write(struct stream *stream, const uv_buf_t *bufs, unsigne
 {
     struct channel *channel = from_stream(stream);
     struct mux *mux = channel->mux;
-    bool gone = channel->close_sent || channel->close_received || channel->eof_sent;
+    bool gone = takes_no_more(channel);
     bool may_send = !channel->dead && (gone || mux_flush(mux));
     size_t taken = 0;
     for (unsigned i = 0; i < buf_count && (gone || may_send); i++) {
@@ -480,8 +491,8 @@ static size_t channel_room(struct stream *stream)
     if (channel->dead) {
         return 0;
     }
-    if (channel->close_sent || channel->close_received || channel->eof_sent) {
-        return SIZE_MAX; /* nobody reads it any more */
+    if (takes_no_more(channel)) {
+        return SIZE_MAX; /* it is thrown away */
     }
     size_t room = channel->mux->link.data_room(channel->mux->link.arg);
     room = room < channel->send_window ? room : channel->send_window;
@@ -499,11 +510,11 @@ static uint8_t *channel_place(struct stream *stream, size_t *out_cap_bytes)
 {
     const struct channel *channel = from_stream(stream);
     const struct mux *mux = channel->mux;
-    if (mux->link.place == NULL || channel->dead || channel->close_sent || channel->close_received ||
-        channel->eof_sent || mux_control_bytes(mux) > 0 || mux->link.data_room(mux->link.arg) == 0) {
+    if (mux->link.place == NULL || channel->dead || takes_no_more(channel) || mux_control_bytes(mux) > 0 ||
+        mux->link.data_room(mux->link.arg) == 0) {
         return NULL;
     }
-    *out_cap_bytes = channel->send_window < channel->send_packet_max ? channel->send_window : channel->send_packet_max;
+    *out_cap_bytes = packet_most(channel);
     return mux->link.place(mux->link.arg, DATA_HEAD_BYTES);
 }
 

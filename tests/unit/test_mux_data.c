@@ -137,7 +137,7 @@ static void who_found_no_room_is_told_first_the_next_time(void **state)
         assert_int_equal(write_zeros(&owners[i], PACKET), PACKET);
     }
     for (int round = 0; round < 30; round++) {
-        size_t order[3] = {0, 1, 2}, first = 0;
+        size_t order[3] = {0, 1, 2};
         for (size_t i = 1; i < 3; i++) { /* as the loop comes to them: in the order in which they began to read again */
             for (size_t j = i; j > 0 && owners[order[j]].told_at < owners[order[j - 1]].told_at; j--) {
                 size_t other = order[j];
@@ -145,8 +145,7 @@ static void who_found_no_room_is_told_first_the_next_time(void **state)
                 order[j - 1] = other;
             }
         }
-        first = order[0];
-        turns_first[first]++;
+        turns_first[order[0]]++;
         net.data_room = PACKET;
         for (size_t i = 0; i < 3; i++) {
             struct stream *stream = owners[order[i]].stream;

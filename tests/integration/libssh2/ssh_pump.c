@@ -444,7 +444,7 @@ static int lent_run(LIBSSH2_SESSION *session, struct wire *wire, const int *unti
     return 0;
 }
 
-static int lent_receive(LIBSSH2_SESSION *session, struct wire *wire, const char *command, size_t spoil)
+static void lent_start(LIBSSH2_SESSION *session, struct wire *wire, const char *command)
 {
     libssh2_session_packet_hook(session, lent_packet);
     libssh2_session_input_hook(session, lent_input);
@@ -452,6 +452,11 @@ static int lent_receive(LIBSSH2_SESSION *session, struct wire *wire, const char 
     if (lent_run(session, wire, &lent.open) != 0)
         fail("channel open");
     lent_command(session, command);
+}
+
+static int lent_receive(LIBSSH2_SESSION *session, struct wire *wire, const char *command, size_t spoil)
+{
+    lent_start(session, wire, command);
     wire->spoil = spoil;
     evp_calls = made_count = random_calls = copied_bytes = 0;
     if (lent_run(session, wire, &lent.over) != 0)
@@ -496,13 +501,8 @@ static size_t made_packet(LIBSSH2_SESSION *session, struct wire *wire, uint64_t 
 static int made_echo(LIBSSH2_SESSION *session, struct wire *wire, uint64_t bytes)
 {
     uint64_t sent = 0;
-    libssh2_session_packet_hook(session, lent_packet);
-    libssh2_session_input_hook(session, lent_input);
     libssh2_session_output_hook(session, made_output);
-    lent_open(session);
-    if (lent_run(session, wire, &lent.open) != 0)
-        fail("channel open");
-    lent_command(session, "cat");
+    lent_start(session, wire, "cat");
     lent.is_echo = 1;
     copied_bytes = 0;
     while (lent.received < bytes) {

@@ -206,6 +206,14 @@ static void receives(size_t total)
     assert_int_equal(net.received, total);
 }
 
+static void receives_the_end(void)
+{
+    for (uint64_t since = uv_hrtime(); net.input_ends == 0 && patient(since);) {
+        turn();
+    }
+    assert_int_equal(net.input_ends, 1);
+}
+
 static void peer_sends(size_t from, size_t len)
 {
     uint8_t *bytes = malloc(len);
@@ -280,10 +288,7 @@ static void what_is_not_taken_is_kept(void **state)
     net.take = SIZE_MAX;
     net.stream->ops->resume(net.stream);
     receives(10000);
-    for (uint64_t since = uv_hrtime(); net.input_ends == 0 && patient(since);) {
-        turn();
-    }
-    assert_int_equal(net.input_ends, 1);
+    receives_the_end();
     net.stream->ops->resume(net.stream);
     turn();
     assert_int_equal(net.input_ends, 1);
@@ -321,10 +326,7 @@ static void without_room_nothing_is_read(void **state)
     net.no_room = false;
     net.stream->ops->resume(net.stream);
     receives(3000);
-    for (uint64_t since = uv_hrtime(); net.input_ends == 0 && patient(since);) {
-        turn();
-    }
-    assert_int_equal(net.input_ends, 1);
+    receives_the_end();
 }
 
 /* What the owner has a place for is read there, as much as fits at a time; a place too small for a read is not used. */
